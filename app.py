@@ -1,0 +1,58 @@
+"""The entry of the web server: page config, navigation, and the header that every page shares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import streamlit as st
+
+from inference.errors import StoreUnavailable
+from inference.store import home_folder
+from inference.supervisor import Supervisor
+from pages.ui import header, state
+from pages.ui.format import literal
+
+SIDEBAR_PIXELS = 200
+PAGES = {
+    "Measure": [
+        st.Page("pages/overview.py", title="Overview", icon=":material/speed:", default=True),
+        st.Page("pages/run.py", title="Run", icon=":material/play_arrow:"),
+        st.Page("pages/compare.py", title="Compare", icon=":material/balance:"),
+    ],
+    "Keep": [
+        st.Page("pages/history.py", title="History", icon=":material/history:"),
+    ],
+}
+
+
+@st.cache_resource(show_spinner=False)
+def keep_engine(home: str) -> Supervisor:
+    """Start the keeper of the engine, once for all sessions of this server."""
+    supervisor = Supervisor(Path(home))
+    supervisor.start()
+    return supervisor
+
+
+def main() -> None:
+    """Draw the page that the address names, under the header."""
+    st.set_page_config(
+        page_title="Batchscope",
+        page_icon=":material/speed:",
+        layout="wide",
+        initial_sidebar_state=SIDEBAR_PIXELS,
+    )
+    page = st.navigation(PAGES)
+    try:
+        state.store()
+        if os.environ.get("BATCHSCOPE_NO_ENGINE") != "1":
+            keep_engine(str(home_folder()))
+        header.draw()
+        state.enter_app()
+        page.run()
+    except StoreUnavailable as error:
+        st.error(literal(error), icon=":material/database_off:")
+        st.stop()
+
+
+main()

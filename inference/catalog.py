@@ -1,0 +1,167 @@
+"""The models and data sets that the program knows by name, each with its state; never waits for a network.
+
+What the network says is asked in the background and kept for a minute: until the first answer a remote entry
+is `checking`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference import checkpoints, listing
+from inference.errors import DataUnavailable
+from inference.listing import ImageRef
+
+PROBE_TIMEOUT_S = 4.0
+PROBE_KEPT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One model or data set of the catalogue."""
+
+    name: str
+    """What `RunConfig` calls it."""
+    title: str
+    description: str
+    state: str
+    """`ready`, `cached`, `download` (reachable, needs one), `unreachable`, or `checking`."""
+    note: str
+    """The state as a sentence for a person."""
+
+
+def models(home: Path) -> tuple[Entry, ...]:
+    """The catalogue's models, those that work offline first."""
+    state, note = _hub_state(checkpoints.RESNET_50)
+    return (
+        Entry(
+            name=checkpoints.DIGITS,
+            title="digits",
+            description="A small residual network that reads handwritten digits in photographs; bundled.",
+            state="ready",
+            note="Bundled: works with no network.",
+        ),
+        Entry(
+            name=checkpoints.RESNET_50_UNTRAINED,
+            title="ResNet-50, untrained",
+            description="The true cost of ResNet-50 with random weights: its labels are meaningless.",
+            state="ready",
+            note=(
+                "Ready."
+                if checkpoints.is_checkpoint(checkpoints.untrained_folder(home))
+                else "Made on this machine at first use; needs no network."
+            ),
+        ),
+        Entry(
+            name=checkpoints.RESNET_50,
+            title="ResNet-50",
+            description="microsoft/resnet-50 from the Hugging Face hub, trained on ImageNet.",
+            state=state,
+            note=note,
+        ),
+    )
+
+
+def datasets(home: Path) -> tuple[Entry, ...]:
+    """The catalogue's data sets, those that work offline first."""
+    made = listing.samples_folder(home).is_dir()
+    state, note = _bucket_state(listing.IMAGENETTE_URI)
+    return (
+        Entry(
+            name=listing.DIGITS,
+            title="digits",
+            description="1,000 photographs with a handwritten digit, labelled.",
+            state="ready",
+            note="Ready." if made else "Made on this machine at first use; needs no network.",
+        ),
+        Entry(
+            name=listing.IMAGENETTE,
+            title="Imagenette",
+            description="Photographs of ten ImageNet classes, in a public bucket.",
+            state=state,
+            note=note,
+        ),
+    )
+
+
+def preview(dataset: str, home: Path, count: int = 4) -> list[ImageRef]:
+    """The first images of a data set that lies on this machine; empty for one in a bucket.
+
+    Raises `DataUnavailable` with the reason.
+    """
+    if dataset == listing.IMAGENETTE:
+        return []
+    return list(listing.list_local(dataset, home, count).images)
+
+
+def image_path(dataset: str, image_id: str, home: Path) -> Path | None:
+    """Where an image of a data set lies on this machine; None if it lies elsewhere, or outside its folder."""
+    try:
+        root = listing.root_folder(listing.absolute(dataset), home)
+    except DataUnavailable:
+        return None
+    if root is None:
+        return None
+    path = (root / image_id).resolve()
+    return path if path.is_relative_to(root.resolve()) and path.is_file() else None
+
+
+def _hub_state(model_id: str) -> tuple[str, str]:
+    if checkpoints.is_cached(model_id):
+        return "cached", "Cached: works with no network."
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return "unreachable", "Not cached, and HF_HUB_OFFLINE is set."
+    return _probed(f"model {model_id}", lambda: _ask_hub(model_id))
+
+
+def _ask_hub(model_id: str) -> tuple[str, str]:
+    try:
+        size = checkpoints.download_bytes(model_id, timeout_s=PROBE_TIMEOUT_S)
+    except Exception:  # noqa: BLE001  # whatever went wrong, the entry's state is the same and says so
+        return "unreachable", "Not reachable: the Hugging Face hub does not answer."
+    return "download", f"Needs a download of {size / 1e6:.0f} MB."
+
+
+def _bucket_state(uri: str) -> tuple[str, str]:
+    return _probed(f"bucket {uri}", lambda: _ask_bucket(uri))
+
+
+def _ask_bucket(uri: str) -> tuple[str, str]:
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    base = f"{endpoint.rstrip('/')}/{bucket}" if endpoint else f"https://{bucket}.s3.amazonaws.com"
+    address = f"{base}?list-type=2&max-keys=1&prefix={prefix}"
+    try:
+        with urllib.request.urlopen(address, timeout=PROBE_TIMEOUT_S):  # noqa: S310  # our own https or endpoint
+            return "download", "Reachable: each run reads it over the network."
+    except (urllib.error.URLError, TimeoutError, OSError):
+        return "unreachable", "Not reachable: the bucket does not answer."
+
+
+_answers: dict[str, tuple[float, tuple[str, str]]] = {}
+_asking: set[str] = set()
+_lock = threading.Lock()
+
+
+def _probed(key: str, ask: Callable[[], tuple[str, str]]) -> tuple[str, str]:
+    """The latest answer to a slow question; asks again in the background when it is older than a minute."""
+    with _lock:
+        asked_at, answer = _answers.get(key, (0.0, ("checking", "Asking the network.")))
+        if time.monotonic() - asked_at > PROBE_KEPT_S and key not in _asking:
+            _asking.add(key)
+            threading.Thread(target=_ask, args=(key, ask), daemon=True, name=f"probe {key}").start()
+    return answer
+
+
+def _ask(key: str, ask: Callable[[], tuple[str, str]]) -> None:
+    answer = ask()
+    with _lock:
+        _answers[key] = (time.monotonic(), answer)
+        _asking.discard(key)

@@ -1,0 +1,355 @@
+"""The same things without a browser: `python -m inference run|compare|hardware|history|show|export`.
+
+A run goes through the same queue as one from the pages, and shows in the same history. With `--json` one JSON
+document, and nothing else, goes to stdout; progress goes to stderr. Exit status: 0 finished, 1 failed, 2 bad
+arguments, 130 cancelled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from inference import checkpoints, hardware, listing, preflight, report
+from inference.config import DTYPES, MAX_REPEATS, STRATEGIES, RunConfig
+from inference.errors import BatchscopeError, DoesNotFit, InvalidConfig
+from inference.export import FORMATS, export
+from inference.results import RunRecord, metrics
+from inference.store import RunSummary, Store, home_folder
+from inference.supervisor import Supervisor, engine_alive
+
+EXIT_FINISHED, EXIT_FAILED, EXIT_BAD_ARGUMENTS, EXIT_CANCELLED = 0, 1, 2, 130
+REFRESH_S = 0.2
+BAR_WIDTH = 24
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except (InvalidConfig, DoesNotFit) as error:
+        print(f"batchscope: {error}", file=sys.stderr)
+        return EXIT_BAD_ARGUMENTS
+    except BatchscopeError as error:
+        print(f"batchscope: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_CANCELLED
+
+
+# -- commands ----------------------------------------------------------------------------------------------------
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = _config(options, options.strategy)
+    runs = _perform([config] * options.repeats, compare=False)
+    middle = _median_run(runs)
+    if options.json:
+        document = report.document(middle)
+        if options.repeats > 1:
+            document["repeats"] = [
+                {"id": run.id, "state": run.state, "images_per_s": metrics(run).images_per_s} for run in runs
+            ]
+        _print_json(document)
+    else:
+        for run in runs:
+            print(_sentence(run))
+    return _exit_status(runs)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    strategies = [name.strip() for name in options.strategies.split(",") if name.strip()]
+    if len(set(strategies)) < 2 or len(set(strategies)) != len(strategies):
+        raise InvalidConfig(f"--strategies must name at least two different ones, got {options.strategies!r}")
+    configs = interleaved([_config(options, strategy) for strategy in strategies], options.repeats)
+    runs = _perform(configs, compare=True)
+    document = report.comparison_document(runs)
+    if options.json:
+        _print_json(document)
+    else:
+        for run in runs:
+            print(_sentence(run))
+        for strategy, ratio in document["speedup"].items():
+            print(_ratio_sentence(strategy, strategies[0], ratio, document["parity"][strategy]["agreement"]))
+    return _exit_status(runs)
+
+
+def _hardware(options: argparse.Namespace) -> int:
+    found = hardware.detect(home_folder())
+    if options.json:
+        _print_json(hardware.to_dict(found))
+    else:
+        for fact in hardware.facts(found):
+            print(f"{fact.title:12} {fact.value}\n{'':12} {fact.meaning}")
+        for note in hardware.environment_notes():
+            print(f"{'Note':12} {note}")
+        print(f"{'Default':12} {preflight.default_config(found)}")
+    return EXIT_FINISHED
+
+
+def _history(options: argparse.Namespace) -> int:
+    summaries = Store(home_folder()).summaries(limit=options.limit)
+    if options.json:
+        _print_json([_summary_document(summary) for summary in summaries])
+    else:
+        for summary in summaries:
+            print(_line(summary))
+    return EXIT_FINISHED
+
+
+def _show(options: argparse.Namespace) -> int:
+    record = _existing(options.run)
+    if options.json:
+        _print_json(report.document(record))
+    else:
+        print(_sentence(record))
+        for name, value in report.document(record)["metrics"].items():
+            print(f"  {name:22} {value}")
+    return EXIT_FINISHED
+
+
+def _export(options: argparse.Namespace) -> int:
+    export(_existing(options.run), options.to)
+    print(f"Wrote {options.to}", file=sys.stderr)
+    return EXIT_FINISHED
+
+
+# -- running -----------------------------------------------------------------------------------------------------
+
+
+def interleaved(configs: Sequence[RunConfig], repeats: int) -> list[RunConfig]:
+    """Every configuration `repeats` times, in the order A B, B A, A B …, so that a drift falls on all alike."""
+    rounds = [list(configs) if turn % 2 == 0 else list(reversed(configs)) for turn in range(repeats)]
+    return [config for one_round in rounds for config in one_round]
+
+
+def _config(options: argparse.Namespace, strategy: str) -> RunConfig:
+    """The configuration that the options describe, checked against this machine."""
+    found = hardware.detect(home_folder())
+    default = preflight.default_config(found)
+    gpus = options.gpus_per_worker
+    config = RunConfig(
+        strategy=strategy,
+        model=checkpoints.absolute(options.model),
+        dataset=listing.absolute(options.dataset),
+        limit=options.limit,
+        batch_size=options.batch_size if options.batch_size is not None else default.batch_size,
+        concurrency=options.concurrency if options.concurrency is not None else default.concurrency,
+        cpus_per_worker=options.cpus_per_worker if options.cpus_per_worker is not None else default.cpus_per_worker,
+        gpus_per_worker=gpus if gpus is not None else default.gpus_per_worker,
+        dtype=options.dtype,
+        compile=options.compile,
+    )
+    verdict = preflight.check(config, found)
+    if not verdict.fits:
+        raise DoesNotFit(f"this does not fit this machine: {verdict.sentence}")
+    return config
+
+
+def _perform(configs: Sequence[RunConfig], *, compare: bool) -> list[RunRecord]:
+    """Queue the runs, see that an engine works on them, and wait for their ends. Ctrl-C cancels them."""
+    store = Store(home_folder())
+    run_ids = store.enqueue(configs, compare=compare)
+    supervisor = Supervisor(store.home)
+    supervisor.start()
+    try:
+        _wait(store, run_ids)
+    except KeyboardInterrupt:
+        for run_id in run_ids:
+            store.request_cancel(run_id)
+        _wait(store, run_ids)
+    finally:
+        supervisor.stop()
+        print(file=sys.stderr)
+    return [record for run_id in run_ids if (record := store.get(run_id)) is not None]
+
+
+def _wait(store: Store, run_ids: Sequence[str]) -> None:
+    shown = ""
+    while True:
+        summaries = [summary for run_id in run_ids if (summary := store.summary(run_id)) is not None]
+        current = next((summary for summary in summaries if summary.active), None)
+        if current is None:
+            return
+        line = _progress_line(store, current, len(summaries), summaries.index(current) + 1)
+        if line != shown:
+            end = "" if sys.stderr.isatty() else "\n"
+            start = "\r\x1b[2K" if sys.stderr.isatty() else ""
+            print(start + line, end=end, file=sys.stderr, flush=True)
+            shown = line
+        time.sleep(REFRESH_S)
+
+
+def _progress_line(store: Store, current: RunSummary, total: int, number: int) -> str:
+    name = f"{current.config.strategy} {number} of {total}" if total > 1 else current.config.strategy
+    if current.state == "queued":
+        status = store.engine()
+        doing = status.message if status is not None and engine_alive(status) else "starting the engine"
+        return f"{name}: queued ({doing})"
+    progress = current.progress
+    if progress is None or not progress.images_total:
+        return f"{name}: {progress.phase if progress else 'starting'}"
+    done = progress.images_done / progress.images_total
+    bar = "█" * int(done * BAR_WIDTH) + "░" * (BAR_WIDTH - int(done * BAR_WIDTH))
+    rate = f" · {progress.images_done / progress.elapsed_s:.3g} images/s" if progress.elapsed_s else ""
+    return f"{name}: {bar} {progress.images_done}/{progress.images_total}{rate} · {progress.phase}"
+
+
+def _existing(run_id: str) -> RunRecord:
+    record = Store(home_folder()).get(run_id)
+    if record is None:
+        raise InvalidConfig(f"there is no run {run_id!r}: `python -m inference history` lists those there are")
+    return record
+
+
+def _median_run(runs: Sequence[RunRecord]) -> RunRecord:
+    """The run in the middle by speed; one that did not finish, if there is one, since it tells more."""
+    unfinished = [run for run in runs if run.state != "finished"]
+    if unfinished:
+        return unfinished[0]
+    speeds = {run.id: metrics(run).images_per_s or 0.0 for run in runs}
+    middle = statistics.median_low(speeds.values())
+    return next(run for run in runs if speeds[run.id] == middle)
+
+
+def _exit_status(runs: Sequence[RunRecord]) -> int:
+    states = {run.state for run in runs}
+    if states <= {"finished"}:
+        return EXIT_FINISHED
+    return EXIT_CANCELLED if "cancelled" in states else EXIT_FAILED
+
+
+# -- words -------------------------------------------------------------------------------------------------------
+
+
+def _sentence(run: RunRecord) -> str:
+    what = f"{run.id}  {run.config.strategy} · {run.config.model} · {run.config.dataset}"
+    if run.state != "finished":
+        return f"{what}: {run.state}. {run.error or ''}".rstrip()
+    figures = metrics(run)
+    right = f" · {figures.accuracy:.0%} right" if figures.accuracy is not None else ""
+    return (
+        f"{what}: {figures.images} images in {figures.total_s:.1f} s = {figures.images_per_s:.3g} images/s"
+        f" · {figures.model_loads} model loads, {figures.model_load_s:.1f} s · {figures.errors} errors{right}"
+    )
+
+
+def _ratio_sentence(strategy: str, baseline: str, ratio: dict[str, float] | None, agreement: float | None) -> str:
+    if ratio is None:
+        return f"{strategy} and {baseline} cannot be compared: one of them has no results."
+    tie = " (a tie: the interval includes 1)" if ratio["low"] <= 1 <= ratio["high"] else ""
+    agreed = f"; answers agree on {agreement:.0%} of the images" if agreement is not None else ""
+    interval = f"95 %: {ratio['low']:.2g} to {ratio['high']:.2g}"
+    return f"{strategy} is {ratio['ratio']:.2g} × as fast as {baseline} ({interval}){tie}{agreed}."
+
+
+def _line(summary: RunSummary) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(summary.created_at))
+    speed = summary.metrics.images_per_s if summary.metrics else None
+    figures = f"{speed:.3g} images/s" if speed is not None else "–"
+    config = summary.config
+    return (
+        f"{summary.id}  {when}  {summary.state:10} {config.strategy:10} {config.model} · {config.dataset}"
+        f" · {config.limit} images · batch {config.batch_size} × {config.concurrency}  {figures}"
+    )
+
+
+def _summary_document(summary: RunSummary) -> dict[str, object]:
+    figures = summary.metrics
+    return {
+        "id": summary.id,
+        "state": summary.state,
+        "created_at": summary.created_at,
+        "comparison_id": summary.comparison_id,
+        "config": summary.config.to_dict(),
+        "images_per_s": figures.images_per_s if figures else None,
+        "error": summary.error,
+    }
+
+
+def _print_json(document: object) -> None:
+    json.dump(document, sys.stdout, ensure_ascii=False, allow_nan=False)
+    print()
+
+
+# -- arguments ---------------------------------------------------------------------------------------------------
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Says what to change in one line, where argparse would print its usage first."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_BAD_ARGUMENTS, f"batchscope: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _OneLineParser(prog="python -m inference", description="Batch image inference on Ray Data, measured.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_OneLineParser)
+
+    run = commands.add_parser("run", help="run one strategy over a data set")
+    run.add_argument("--strategy", required=True, choices=STRATEGIES)
+    _add_settings(run)
+    run.set_defaults(command=_run)
+
+    compare = commands.add_parser("compare", help="run several strategies on the same images")
+    compare.add_argument("--strategies", required=True, metavar="A,B[,…]", help="the first is the baseline")
+    _add_settings(compare)
+    compare.set_defaults(command=_compare)
+
+    machine = commands.add_parser("hardware", help="what this machine is")
+    _add_json(machine)
+    machine.set_defaults(command=_hardware)
+
+    history = commands.add_parser("history", help="the runs so far, newest first")
+    history.add_argument("--limit", type=_whole(1, 1_000_000), default=50)
+    _add_json(history)
+    history.set_defaults(command=_history)
+
+    show = commands.add_parser("show", help="one run")
+    show.add_argument("run", metavar="RUN")
+    _add_json(show)
+    show.set_defaults(command=_show)
+
+    export_run = commands.add_parser("export", help="write one run to a file")
+    export_run.add_argument("run", metavar="RUN")
+    export_run.add_argument("--to", type=Path, required=True, metavar=f"FILE.({'|'.join(FORMATS)})")
+    export_run.set_defaults(command=_export)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", default="digits", help="a catalogue name, a folder, or a hub id")
+    parser.add_argument("--dataset", default="digits", help="a catalogue name or a folder")
+    parser.add_argument("--limit", type=int, default=100, metavar="N", help="images, from the first on")
+    parser.add_argument("--batch-size", type=int, metavar="B")
+    parser.add_argument("--concurrency", type=int, metavar="C", help="workers at the same time")
+    parser.add_argument("--cpus-per-worker", type=float, metavar="X")
+    parser.add_argument("--gpus-per-worker", type=float, metavar="X")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32")
+    parser.add_argument("--compile", action="store_true", help="put the model through torch.compile")
+    parser.add_argument("--repeats", type=_whole(1, MAX_REPEATS), default=1, metavar="R")
+    _add_json(parser)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout, nothing else")
+
+
+def _whole(low: int, high: int):  # type: ignore[no-untyped-def]  # argparse's own type for this is a union of callables
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"must be a whole number between {low} and {high}, got {text!r}")
+        return value
+
+    return parse

@@ -1,0 +1,112 @@
+"""What a run is asked to do: one frozen record, validated when it is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from inference.errors import InvalidConfig
+
+STRATEGIES = ("naive", "actor")
+"""Ways of running a model over images, in the order in which each adds one change to the one before."""
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+MAX_BATCH_SIZE = 1024
+MAX_CONCURRENCY = 256
+MAX_IMAGES = 1_000_000
+MAX_REPEATS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """The settings of one run.
+
+    Raises `InvalidConfig`, naming the setting, when a value is outside its range.
+    """
+
+    strategy: str = "actor"
+    model: str = "digits"
+    """A name from the catalogue, a local folder, or a model id on the Hugging Face hub."""
+    dataset: str = "digits"
+    """A name from the catalogue, or a local folder."""
+    limit: int = 100
+    """How many images, from the first on."""
+    batch_size: int = 4
+    """Images that the model's worker gets in one call."""
+    concurrency: int = 1
+    """Workers that run the model at the same time."""
+    cpus_per_worker: float = 1.0
+    """CPUs that Ray reserves for each worker; also its number of threads, rounded down, at least 1."""
+    gpus_per_worker: float = 0.0
+    """GPUs that Ray reserves for each worker; a share such as 0.5 puts two workers on one card."""
+    dtype: str = "float32"
+    """Precision of weights and activations."""
+    compile: bool = False
+    """Whether the model goes through `torch.compile` when it is loaded."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no machine could run."""
+        _require_text("model", self.model)
+        _require_text("dataset", self.dataset)
+        _require_choice("strategy", self.strategy, STRATEGIES)
+        _require_choice("dtype", self.dtype, DTYPES)
+        _require_whole("limit", self.limit, 1, MAX_IMAGES)
+        _require_whole("batch_size", self.batch_size, 1, MAX_BATCH_SIZE)
+        _require_whole("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
+        _require_number("cpus_per_worker", self.cpus_per_worker, 0.1, 1024)
+        _require_number("gpus_per_worker", self.gpus_per_worker, 0, 16)
+        if self.gpus_per_worker > 1 and self.gpus_per_worker != int(self.gpus_per_worker):
+            raise InvalidConfig(f"gpus_per_worker above 1 must be a whole number, got {self.gpus_per_worker}")
+        if not isinstance(self.compile, bool):
+            raise InvalidConfig(f"compile must be true or false, got {self.compile!r}")
+
+    @property
+    def threads_per_worker(self) -> int:
+        """Threads that PyTorch uses in each worker: the CPUs reserved for it, rounded down, at least 1."""
+        return max(1, int(self.cpus_per_worker))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting by name, as JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """The configuration that `to_dict` described; settings of other versions are passed over."""
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def with_(self, **changes: Any) -> RunConfig:
+        """A copy with some settings changed, validated again."""
+        return replace(self, **changes)
+
+
+def differences(configs: list[RunConfig]) -> dict[str, tuple[Any, ...]]:
+    """The settings that are not the same in every configuration, each with its value per configuration."""
+    if not configs:
+        return {}
+    rows = [config.to_dict() for config in configs]
+    return {name: tuple(row[name] for row in rows) for name in rows[0] if len({row[name] for row in rows}) > 1}
+
+
+def _require_text(name: str, value: object) -> None:
+    if not isinstance(value, str) or not value.strip() or "\x00" in value or len(value) > 4096:
+        raise InvalidConfig(f"{name} must be a name or a path, got {value!r:.80}")
+
+
+def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidConfig(f"{name} must be one of {', '.join(choices)}, got {value!r:.80}")
+
+
+def _require_whole(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidConfig(f"{name} must be a whole number between {low} and {high}, got {value!r:.80}")
+
+
+def _require_number(name: str, value: object, low: float, high: float) -> None:
+    valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not valid or not low <= value <= high:  # type: ignore[operator]  # checked by `valid`
+        raise InvalidConfig(f"{name} must be a number between {low:g} and {high:g}, got {value!r:.80}")

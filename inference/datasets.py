@@ -1,0 +1,84 @@
+"""A list of images → a Ray Dataset of `{image_id, bytes, reason, spans}`, in blocks chosen for batches and progress."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import ray.data
+from pyarrow import fs
+from ray.data import TaskPoolStrategy
+
+from inference.listing import IMAGENETTE_REGION, ImageRef, bucket_filesystem
+from inference.recorder import recorder_of_process
+from inference.results import READER
+
+ROWS_PER_BLOCK = 32
+MIN_BLOCKS = 10
+
+
+def rows_per_block(num_images: int, batch_size: int) -> int:
+    """Rows in each block: whole batches, so that no block ends in a partial one; about 32.
+
+    Progress arrives in blocks, so there are at least ten, as far as batches allow.
+    """
+    for_progress = max(1, num_images // (MIN_BLOCKS * batch_size))
+    return batch_size * min(max(1, ROWS_PER_BLOCK // batch_size), for_progress)
+
+
+def image_bytes(
+    images: tuple[ImageRef, ...], *, batch_size: int, num_cpus: float, run_started_at: float
+) -> ray.data.Dataset:
+    """A lazy data set that reads these images, one reading task at a time.
+
+    Columns: `image_id` (string), `bytes` (binary, null if unreadable), `reason` (string, null if readable),
+    `spans` (string: what `Recorder.drain` gave, on the first row of each block, else empty).
+    """
+    size = rows_per_block(len(images), batch_size)
+    blocks = [
+        pa.table({"image_id": [i.image_id for i in part], "uri": [i.uri for i in part]})
+        for part in (images[start : start + size] for start in range(0, len(images), size))
+    ]
+    return ray.data.from_arrow(blocks).map_batches(
+        read_block,
+        batch_size=None,  # a whole block: reading has no batches of its own
+        batch_format="pyarrow",
+        fn_kwargs={"run_started_at": run_started_at},
+        compute=TaskPoolStrategy(size=1),
+        num_cpus=num_cpus,
+    )
+
+
+def read_block(block: pa.Table, run_started_at: float) -> pa.Table:
+    """Read the files that `uri` names; a file that cannot be read becomes a row with the reason."""
+    recorder = recorder_of_process(READER, run_started_at)
+    with recorder.span("read", images=len(block)):
+        contents = [_read(uri) for uri in block["uri"].to_pylist()]
+    first_row_only = [recorder.drain()] + [""] * (len(block) - 1)
+    return pa.table(
+        {
+            "image_id": block["image_id"],
+            "bytes": pa.array([data for data, _ in contents], pa.binary()),
+            "reason": pa.array([reason for _, reason in contents], pa.string()),
+            "spans": first_row_only,
+        }
+    )
+
+
+def _read(uri: str) -> tuple[bytes | None, str | None]:
+    try:
+        if uri.startswith("s3://"):
+            with _bucket().open_input_file(uri.removeprefix("s3://")) as file:
+                return file.read(), None
+        with open(uri, "rb") as file:
+            return file.read(), None
+    except OSError as error:
+        return None, f"the file could not be read: {error.strerror or error}"
+
+
+_buckets: list[fs.FileSystem] = []
+
+
+def _bucket() -> fs.FileSystem:
+    """This process's connection to S3, made once."""
+    if not _buckets:
+        _buckets.append(bucket_filesystem(IMAGENETTE_REGION))
+    return _buckets[0]

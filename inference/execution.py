@@ -1,0 +1,210 @@
+"""One claimed run, from its first preparation to its end in the store."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from inference import checkpoints, listing, preflight, runner
+from inference.bundled.samples import ensure_samples
+from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, RunCancelled
+from inference.hardware import Hardware
+from inference.identity import LOG_NAME
+from inference.listing import ImageList
+from inference.ray_session import RaySession
+from inference.results import Prediction, Progress, RunRecord, Span
+from inference.store import Store
+
+SAVE_S = 0.5
+MAX_CACHE_WARMING_BYTES = 2 * 1024**3
+
+log = logging.getLogger("batchscope.engine")
+
+
+def warm_needs(strategy: str, concurrency: int) -> dict[str, int]:
+    """How many warm processes a run's actors or tasks want."""
+    return {"actors": 0, "tasks": concurrency} if strategy == "naive" else {"actors": concurrency, "tasks": 0}
+
+
+class Execution:
+    """Carries one run through; `stopping` says whether the engine itself must end."""
+
+    def __init__(
+        self,
+        store: Store,
+        ray_session: RaySession,
+        hardware: Hardware,
+        record: RunRecord,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._ray = ray_session
+        self._hardware = hardware
+        self._record = record
+        self._config = record.config
+        self._stopping = stopping
+        self._messages: list[str] = []
+        self._pending_spans: list[Span] = []
+        self._pending_predictions: list[Prediction] = []
+        self._plan: str | None = None
+
+    def perform(self) -> None:
+        """Run it, and give it its end state whatever happens."""
+        state, error = "finished", None
+        try:
+            self._perform()
+        except RunCancelled:
+            state = "crashed" if self._stopping() else "cancelled"
+            error = "The app was stopped while this run was going. Run it again." if self._stopping() else None
+        except BatchscopeError as problem:
+            state, error = "failed", str(problem)
+        except Exception as problem:  # a defect, or a failure nobody foresaw; the engine must outlive it
+            log.exception("run %s", self._record.id)
+            state = "failed"
+            error = f"Unexpected {type(problem).__name__}: {problem}. Details are in {self._store.home / LOG_NAME}."
+        self._store.end(
+            self._record.id,
+            state,
+            error=error,
+            plan=self._plan,
+            spans=self._pending_spans,
+            predictions=self._pending_predictions,
+        )
+
+    def _perform(self) -> None:
+        verdict = preflight.check(self._config, self._hardware)
+        if not verdict.fits:
+            raise DoesNotFit(f"This run does not fit this machine: {verdict.sentence}.")
+        self._say("listing images")
+        images = self._images()
+        self._say("finding the model")
+        model_folder = checkpoints.folder_of(self._config.model, self._store.home, make_untrained=self._make_untrained)
+        self._say("warming file cache and workers")
+        _warm_file_cache(images, model_folder)
+        seconds = self._ray.warm.ensure(
+            **warm_needs(self._config.strategy, self._config.concurrency),
+            keep_waiting=lambda: not self._must_stop(),
+        )
+        if seconds > 0.5:
+            self._messages.append(
+                f"Worker processes imported torch and transformers for {seconds:.1f} s before the clock started."
+            )
+        self._run(images, model_folder)
+
+    def _run(self, images: ImageList, model_folder: Path) -> None:
+        events = runner.run(
+            self._config,
+            images,
+            model_folder=str(model_folder),
+            reader_cpus=preflight.reader_cpus(self._hardware),
+            runtime_env=self._ray.warm.runtime_env,
+        )
+        saved_at = 0.0
+        with contextlib.closing(events):
+            for event in events:
+                self._take(event)
+                if self._must_stop():
+                    raise RunCancelled("The run was cancelled.")
+                if time.monotonic() - saved_at >= SAVE_S:
+                    self._save(event)
+                    saved_at = time.monotonic()
+        self._save(event)
+
+    def _take(self, event: runner.Event) -> None:
+        self._pending_spans += event.spans
+        self._pending_predictions += event.predictions
+        self._ray.warm.mark_used({int(span.worker.split()[1]) for span in event.spans})
+        self._plan = event.plan or self._plan
+        restarted = f"Ray restarted a worker that had died ({event.restarts} so far)."
+        if event.restarts and restarted not in self._messages:
+            self._messages.append(restarted)
+
+    def _save(self, event: runner.Event) -> None:
+        self._store.save_progress(
+            self._record.id,
+            Progress(
+                phase=event.phase,
+                images_done=event.images_done,
+                images_total=event.images_total,
+                elapsed_s=event.elapsed_s,
+            ),
+            spans=self._pending_spans,
+            predictions=self._pending_predictions,
+            operators=event.operators,
+            messages=self._messages,
+        )
+        self._pending_spans, self._pending_predictions = [], []
+
+    def _say(self, phase: str, done: int = 0, total: int = 0) -> None:
+        """Show a preparation before the run's clock starts; raises `RunCancelled` if it was asked to stop."""
+        if self._must_stop():
+            raise RunCancelled("The run was cancelled.")
+        progress = Progress(phase=phase, images_done=done, images_total=total)
+        self._store.save_progress(self._record.id, progress, messages=self._messages)
+
+    def _must_stop(self) -> bool:
+        return self._stopping() or self._store.cancel_requested(self._record.id)
+
+    def _images(self) -> ImageList:
+        config = self._config
+        if config.dataset == listing.IMAGENETTE:
+            images = listing.list_bucket(
+                listing.IMAGENETTE_URI,
+                config.limit,
+                listing.IMAGENETTE_LABELS,
+                region=listing.IMAGENETTE_REGION,
+            )
+        else:
+            if config.dataset == listing.DIGITS:
+                self._make_samples(min(config.limit, listing.SAMPLE_COUNT))
+            images = listing.list_local(config.dataset, self._store.home, config.limit)
+        if images.skipped:
+            self._messages.append(f"{images.skipped} entries were skipped: no regular files in this folder.")
+        if len(images.images) < config.limit:
+            self._messages.append(f"The data set has {len(images.images)} images, fewer than {config.limit}.")
+        if config.batch_size > len(images.images):
+            self._messages.append(
+                f"The batch size, {config.batch_size}, is larger than the data set: one batch holds everything."
+            )
+        return images
+
+    def _make_samples(self, count: int) -> None:
+        told_at = 0.0
+
+        def report(done: int, total: int) -> None:
+            nonlocal told_at
+            if time.monotonic() - told_at > SAVE_S:
+                told_at = time.monotonic()
+                self._say("making sample images", done, total)
+
+        try:
+            ensure_samples(listing.samples_folder(self._store.home), count, on_progress=report)
+        except OSError as error:
+            raise DataUnavailable(
+                f"The sample images could not be made in {self._store.home}: {error.strerror}. "
+                "Free some space or make the folder writable."
+            ) from error
+
+    def _make_untrained(self, folder: Path) -> None:
+        self._say("making the untrained ResNet-50")
+        self._ray.in_worker(_make_untrained_resnet50, folder)
+
+
+def _make_untrained_resnet50(folder: Path) -> None:
+    from inference.models import make_untrained_resnet50  # in a worker: the engine does without torch
+
+    make_untrained_resnet50(folder)
+
+
+def _warm_file_cache(images: ImageList, model_folder: Path) -> None:
+    """Read every local file once, so that the first strategy of a comparison does not pay for the disk alone."""
+    remaining = MAX_CACHE_WARMING_BYTES
+    paths = [image.path for image in images.images if "://" not in image.uri]
+    for path in [*model_folder.glob("*.safetensors"), *paths]:
+        with contextlib.suppress(OSError):  # the run itself reports what cannot be read
+            remaining -= len(path.read_bytes())
+        if remaining <= 0:
+            return

@@ -1,0 +1,192 @@
+"""A data set's name or path → the list of its images, in a fixed order. Nothing is decoded here."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from inference.bundled.samples import SAMPLE_COUNT, sample_name, sample_truth
+from inference.errors import DataUnavailable
+from inference.images import EXTENSIONS
+
+DIGITS = "digits"
+IMAGENETTE = "imagenette"
+IMAGENETTE_URI = "s3://ray-benchmark-data/imagenette2/train/"
+"""A public bucket, read without credentials: `s3://anonymous@ray-benchmark-data/imagenette2/train/` for Ray."""
+IMAGENETTE_REGION = "us-west-2"
+IMAGENETTE_LABELS = {
+    "n01440764": "tench",
+    "n02102040": "English springer",
+    "n02979186": "cassette player",
+    "n03000684": "chain saw",
+    "n03028079": "church",
+    "n03394916": "French horn",
+    "n03417042": "garbage truck",
+    "n03425413": "gas pump",
+    "n03445777": "golf ball",
+    "n03888257": "parachute",
+}
+
+# ImageNet's sample pictures carry their label in their name: n01443537_goldfish.JPEG
+_IMAGENET_NAME = re.compile(r"^n\d{8}_(?P<label>.+)$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRef:
+    """One image of a data set, not read yet."""
+
+    image_id: str
+    """Its path below the data set's root, with forward slashes; unique within the data set."""
+    uri: str
+    """An absolute local path, or `s3://bucket/key`."""
+    truth: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """The local path; meaningless for an image in a bucket."""
+        return Path(self.uri)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageList:
+    """The images that a run works on."""
+
+    images: tuple[ImageRef, ...]
+    found: int
+    """Images that the data set has, at least: listing stops a little beyond what was asked for."""
+    skipped: int = 0
+    """Entries with an image's name that are no regular files, or lead out of the folder."""
+
+
+def samples_folder(home: Path) -> Path:
+    """Where the digits samples are kept once they are made."""
+    return home / "datasets" / DIGITS
+
+
+def root_folder(dataset: str, home: Path) -> Path | None:
+    """The local folder that holds a data set; None for one in a bucket."""
+    if dataset == DIGITS:
+        return samples_folder(home)
+    return None if dataset == IMAGENETTE else Path(dataset)
+
+
+def absolute(dataset: str) -> str:
+    """The data set as every process understands it: a catalogue name, or an absolute path.
+
+    Raises `DataUnavailable` for an address that is not a local path.
+    """
+    if dataset in (DIGITS, IMAGENETTE):
+        return dataset
+    if "://" in dataset or dataset.startswith(("\\\\", "//")):
+        raise DataUnavailable(
+            f"{dataset} is not a data set that can be read: give the path of a local folder, "
+            f"or one of {DIGITS}, {IMAGENETTE}."
+        )
+    return str(Path(dataset).expanduser().resolve())
+
+
+def list_local(dataset: str, home: Path, limit: int) -> ImageList:
+    """The first `limit` images of the digits samples or of a local folder, sorted by path.
+
+    Raises `DataUnavailable` when the folder is missing, unreadable, or holds no image.
+    """
+    if dataset == DIGITS:
+        return list_samples(home, limit)
+    root = Path(absolute(dataset))
+    if not root.is_dir():
+        raise DataUnavailable(f"There is no folder {root}. Give the path of a folder with images.")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise DataUnavailable(f"The folder {root} may not be read: change its permissions or choose another.")
+    images, skipped = [], 0
+    for relative in _walk(root):
+        if _leads_nowhere_else(root, relative):
+            images.append(ImageRef(image_id=str(relative), uri=str(root / relative), truth=_truth(relative)))
+        else:
+            skipped += 1
+        if len(images) > limit:  # one beyond tells that there are more
+            break
+    if not images:
+        raise DataUnavailable(
+            f"The folder {root} holds no images (looked for {', '.join(EXTENSIONS)}, also in sub-folders)."
+        )
+    return ImageList(images=tuple(images[:limit]), found=len(images), skipped=skipped)
+
+
+def list_samples(home: Path, limit: int) -> ImageList:
+    """The first `limit` digits samples, whether they are made yet or not."""
+    folder = samples_folder(home)
+    names = [sample_name(index) for index in range(min(limit, SAMPLE_COUNT))]
+    images = tuple(ImageRef(image_id=name, uri=str(folder / name), truth=sample_truth(name)) for name in names)
+    return ImageList(images=images, found=SAMPLE_COUNT)
+
+
+def list_bucket(root_uri: str, limit: int, labels: dict[str, str], *, region: str | None = None) -> ImageList:
+    """The first `limit` images below an `s3://` prefix, sorted by key; read without credentials.
+
+    Raises `DataUnavailable` when the bucket cannot be reached or listed.
+    """
+    from pyarrow import fs
+
+    prefix = root_uri.removeprefix("s3://").rstrip("/")
+    try:
+        entries = bucket_filesystem(region).get_file_info(fs.FileSelector(prefix, recursive=True))
+    except OSError as error:
+        raise DataUnavailable(
+            f"{root_uri} could not be listed: {error}. It is read without credentials over the network: check "
+            f"that this machine reaches it, or choose {DIGITS}, which needs no network."
+        ) from error
+    keys = sorted(e.path for e in entries if e.is_file and e.path.lower().endswith(EXTENSIONS))
+    if not keys:
+        raise DataUnavailable(f"{root_uri} holds no images.")
+    images = []
+    for key in keys[:limit]:
+        relative = PurePosixPath(key).relative_to(prefix)
+        truth = labels.get(relative.parts[0], relative.parts[0]) if len(relative.parts) > 1 else None
+        images.append(ImageRef(image_id=str(relative), uri=f"s3://{key}", truth=truth))
+    return ImageList(images=tuple(images), found=len(keys))
+
+
+def bucket_filesystem(region: str | None = None) -> object:
+    """Anonymous access to S3, answering within seconds; `AWS_ENDPOINT_URL` points it at another server."""
+    from pyarrow import fs
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return fs.S3FileSystem(
+        anonymous=True,
+        region=region,
+        endpoint_override=endpoint,
+        scheme="http" if endpoint and endpoint.startswith("http://") else "https",
+        connect_timeout=3,
+        request_timeout=5,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
+    )
+
+
+def _walk(root: Path) -> Iterator[PurePosixPath]:
+    """Relative paths of everything that has an image's extension, in sorted order, links not followed."""
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(files):
+            if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
+                yield PurePosixPath(Path(folder, name).relative_to(root).as_posix())
+
+
+def _leads_nowhere_else(root: Path, relative: PurePosixPath) -> bool:
+    """Whether this is a regular file inside the folder: no FIFO that blocks, no link that leads out."""
+    path = root / relative
+    try:
+        return path.resolve().is_relative_to(root) and stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _truth(relative: PurePosixPath) -> str | None:
+    """The label that the path tells: a sub-folder's name, or the end of an ImageNet file name."""
+    if len(relative.parts) > 1:
+        return IMAGENETTE_LABELS.get(relative.parts[0], relative.parts[0])
+    named = _IMAGENET_NAME.match(relative.stem)
+    return named["label"].replace("_", " ") if named else None

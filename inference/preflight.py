@@ -1,0 +1,123 @@
+"""Will this run fit here? If not: why, with the sum, and the nearest settings that do.
+
+Ray starts a worker only when the CPUs it reserves are free. Actors keep theirs for the whole run, so if they
+take all of them the task that reads images never starts and the run hangs (seen with Ray 2.60). Preflight
+keeps CPUs for reading out of the workers' reach.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from inference.config import RunConfig
+from inference.hardware import Hardware, usable_gpus
+
+WORKER_MEMORY_BYTES = 700 * 1024**2
+"""What one worker takes before the model's own weights: 0.6 to 0.7 GB resident with torch 2.13 and transformers 5
+imported, measured on Linux."""
+
+GPU_BATCH_SIZE = 32
+MAX_DEFAULT_WORKERS = 4
+"""More workers than this take longer to start than a first run of a hundred images takes to finish."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether a run fits this machine."""
+
+    fits: bool
+    sentence: str
+    """The sum, and where it does not fit, what to change."""
+    nearest: RunConfig | None = None
+    """The settings closest to those asked for that fit; None if they fit as they are."""
+
+
+def reader_cpus(hardware: Hardware) -> float:
+    """CPUs kept for the one task at a time that reads images: a whole one, or half of a machine's only one."""
+    return 1.0 if hardware.cpus >= 2 else 0.5
+
+
+def default_config(hardware: Hardware) -> RunConfig:
+    """Settings that suit this machine and always pass `check`, for someone who changes nothing.
+
+    With GPUs, one worker for each. Without, one-CPU workers on the CPUs that reading leaves free: on one core
+    both share it.
+    """
+    gpus = sum(gpu.kind == "cuda" for gpu in usable_gpus(hardware))
+    free_cpus = hardware.cpus - reader_cpus(hardware)
+    if gpus:
+        workers = min(gpus, max(1, int(free_cpus)))
+        cpus = 1.0 if free_cpus >= 1 else free_cpus
+        return RunConfig(batch_size=GPU_BATCH_SIZE, concurrency=workers, cpus_per_worker=cpus, gpus_per_worker=1.0)
+    cpus = 1.0 if free_cpus >= 1 else free_cpus
+    workers = min(MAX_DEFAULT_WORKERS, max(1, int(free_cpus)))
+    config = RunConfig(concurrency=workers, cpus_per_worker=cpus)
+    return check(config, hardware).nearest or config
+
+
+def check(config: RunConfig, hardware: Hardware) -> Verdict:
+    """The verdict on one configuration; nothing is started and nothing is waited for."""
+    for look in (_check_gpus, _check_cpus, _check_memory):
+        verdict = look(config, hardware)
+        if not verdict.fits:
+            return verdict
+    return _check_cpus(config, hardware)
+
+
+def _check_cpus(config: RunConfig, hardware: Hardware) -> Verdict:
+    reading = reader_cpus(hardware)
+    needed = config.concurrency * config.cpus_per_worker + reading
+    total = (
+        f"{_workers(config.concurrency)} × {config.cpus_per_worker:g} CPU + {reading:g} for reading"
+        f" = {needed:g} of {hardware.cpus} CPU{'s' if hardware.cpus != 1 else ''}"
+    )
+    if needed <= hardware.cpus:
+        return Verdict(fits=True, sentence=total)
+    free = hardware.cpus - reading
+    workers = math.floor(free / config.cpus_per_worker)
+    if workers >= 1:
+        nearest = config.with_(concurrency=workers)
+        return Verdict(fits=False, sentence=f"{total}: lower concurrency to {workers}", nearest=nearest)
+    nearest = config.with_(concurrency=1, cpus_per_worker=free)
+    change = f"lower CPUs per worker to {free:g}"
+    if config.concurrency > 1:
+        change += " and concurrency to 1"
+    return Verdict(fits=False, sentence=f"{total}: {change}", nearest=nearest)
+
+
+def _check_gpus(config: RunConfig, hardware: Hardware) -> Verdict:
+    gpus = sum(gpu.kind == "cuda" for gpu in usable_gpus(hardware))
+    needed = config.concurrency * config.gpus_per_worker
+    total = f"{_workers(config.concurrency)} × {config.gpus_per_worker:g} GPU = {needed:g} of {gpus}"
+    if needed <= gpus:
+        return Verdict(fits=True, sentence=total)
+    if gpus == 0:
+        nearest = config.with_(gpus_per_worker=0.0)
+        return Verdict(fits=False, sentence=f"{total}: set GPUs per worker to 0", nearest=nearest)
+    workers = math.floor(gpus / config.gpus_per_worker)
+    if workers >= 1:
+        nearest = config.with_(concurrency=workers)
+        return Verdict(fits=False, sentence=f"{total}: lower concurrency to {workers}", nearest=nearest)
+    nearest = config.with_(concurrency=1, gpus_per_worker=float(gpus))
+    return Verdict(fits=False, sentence=f"{total}: lower GPUs per worker to {gpus}", nearest=nearest)
+
+
+def _check_memory(config: RunConfig, hardware: Hardware) -> Verdict:
+    if hardware.memory_bytes is None:
+        return Verdict(fits=True, sentence="the machine's memory is unknown")
+    gib = 1024**3
+    needed = config.concurrency * WORKER_MEMORY_BYTES
+    total = (
+        f"{_workers(config.concurrency)} × {WORKER_MEMORY_BYTES / gib:.1f} GiB"
+        f" = {needed / gib:.1f} of {hardware.memory_bytes / gib:.1f} GiB of memory"
+    )
+    workers = int(hardware.memory_bytes // WORKER_MEMORY_BYTES)
+    if config.concurrency <= max(1, workers):
+        return Verdict(fits=True, sentence=total)
+    nearest = config.with_(concurrency=max(1, workers))
+    return Verdict(fits=False, sentence=f"{total}: lower concurrency to {nearest.concurrency}", nearest=nearest)
+
+
+def _workers(count: int) -> str:
+    return f"{count} worker{'s' if count != 1 else ''}"

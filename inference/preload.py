@@ -1,0 +1,31 @@
+"""What a Ray process imports before its first task: everything that a model needs, if it is to run one.
+
+Ray imports this module in every process that it starts (`preload_python_modules`). Importing torch and
+transformers takes seconds of CPU, which a process that only reads files should not pay: processes for models
+carry `MODEL_WORKER_VARIABLE` in their environment, and only they import. See `inference.warm`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+MODEL_WORKER_VARIABLE = "BATCHSCOPE_MODEL_WORKER"
+"""Its value is the folder in which the process announces, by a file named after its id, that it is warm."""
+
+imported_at: tuple[float, float] | None = None
+"""Start and end of the import in this process, in seconds since the epoch; None if it did not import."""
+
+
+def _import_models(announce_in: Path) -> None:
+    global imported_at
+    start = time.time()
+    import inference.models  # noqa: F401  # the import is the point
+
+    imported_at = (start, time.time())
+    (announce_in / str(os.getpid())).touch()
+
+
+if MODEL_WORKER_VARIABLE in os.environ:
+    _import_models(Path(os.environ[MODEL_WORKER_VARIABLE]))

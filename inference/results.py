@@ -1,0 +1,354 @@
+"""What a run leaves behind: raw spans and predictions, and the metrics derived from them.
+
+Spans and predictions are what is kept. Every figure on a page or in a document comes from the named functions
+below. All times are seconds since the run began, on the clock of the machine that ran it.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from inference.config import RunConfig
+
+PHASES = ("start", "import", "load", "wait", "read", "preprocess", "forward", "postprocess")
+"""What a worker can be doing, in the order in which charts stack it. `wait` is derived, never recorded."""
+
+ACTIVE_STATES = ("queued", "running", "cancelling")
+END_STATES = ("finished", "failed", "cancelled", "crashed")
+STATES = ACTIVE_STATES + END_STATES
+
+READER = "reader"
+"""Prefix of the lanes that read images; every other lane belongs to a worker that runs the model."""
+
+BOOTSTRAP_RESAMPLES = 2000
+BOOTSTRAP_BLOCKS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One stretch of one worker's time spent on one thing."""
+
+    worker: str
+    """The lane, such as `worker 4711` or `reader 4712`: the role and the process id."""
+    phase: str
+    """One of `PHASES`."""
+    start_s: float
+    end_s: float
+    images: int = 0
+    """Images that this stretch worked on."""
+    batch: int = -1
+    """The worker's own count of batches from 0; -1 where the span belongs to no batch."""
+
+    @property
+    def seconds(self) -> float:
+        """Length in seconds."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one image, or the reason why there is none."""
+
+    image_id: str
+    label: str | None = None
+    score: float | None = None
+    """Probability of `label`, 0 to 1."""
+    status: str = "ok"
+    """`ok` or `error`."""
+    reason: str | None = None
+    truth: str | None = None
+    """The right label, where the data set has labels."""
+    top: tuple[tuple[str, float], ...] = ()
+    """The five most probable labels with their scores, best first."""
+    done_s: float = 0.0
+    """When the answer was ready."""
+    worker: str = ""
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether the label is the truth; None where either is unknown."""
+        if self.truth is None or self.label is None:
+            return None
+        return same_label(self.label, self.truth)
+
+
+def same_label(label: str, truth: str) -> bool:
+    """Whether `truth` is the label or one of its comma-separated names, whatever the case and underscores."""
+    names = {name.strip() for name in _plain(label).split(",")} | {_plain(label)}
+    return _plain(truth) in names
+
+
+def _plain(text: str) -> str:
+    return text.replace("_", " ").casefold().strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorProgress:
+    """One Ray Data operator as its executor last saw it."""
+
+    name: str
+    rows: int
+    """Rows that came out."""
+    tasks_active: int
+    tasks_finished: int
+    actors: int
+    """Actors alive in the operator's pool; 0 for one that runs stateless tasks."""
+    actors_restarting: int
+    queued_blocks: int
+    """Input blocks that wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a live run has come."""
+
+    phase: str
+    """What is going on, in words for a person."""
+    images_done: int = 0
+    images_total: int = 0
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A run as it is kept: what was asked, where it ran, and everything that was measured."""
+
+    id: str
+    state: str
+    config: RunConfig
+    created_at: float
+    """Seconds since the epoch, as are the two below."""
+    started_at: float | None = None
+    finished_at: float | None = None
+    comparison_id: str | None = None
+    """Runs that were launched together to be compared share this."""
+    hardware: Mapping[str, Any] | None = None
+    progress: Progress | None = None
+    spans: tuple[Span, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
+    operators: tuple[OperatorProgress, ...] = ()
+    plan: str | None = None
+    """Ray Data's own account of the logical and physical plan."""
+    messages: tuple[str, ...] = ()
+    """Log lines that matter to a person, oldest first."""
+    error: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the run has not ended yet."""
+        return self.state in ACTIVE_STATES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """What a run amounts to; `None` is unknown, never zero."""
+
+    images: int
+    """Images that came out, with an answer or with a reason."""
+    errors: int
+    total_s: float | None
+    """From the start of the run to its last answer."""
+    setup_s: float | None
+    """From the start of the run until the first image is being worked on."""
+    images_per_s: float | None
+    """End to end: `images / total_s`."""
+    steady_images_per_s: float | None
+    """With every worker ready and the first batch of each left out."""
+    first_prediction_s: float | None
+    model_loads: int
+    model_load_s: float
+    """Sum over all loads."""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of all lanes together, by phase, waiting included."""
+    accuracy: float | None = None
+    """Share of the images with a known truth whose label is right."""
+    workers: int = 0
+    """Lanes that ran the model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speedup:
+    """How many times faster, with a 95 % interval from resampling what was measured."""
+
+    ratio: float
+    low: float
+    high: float
+
+    @property
+    def tie(self) -> bool:
+        """Whether the interval leaves open which one is faster."""
+        return self.low <= 1 <= self.high
+
+
+def metrics(record: RunRecord) -> Metrics:
+    """All figures of one run, from its spans and predictions."""
+    spans, predictions = record.spans, record.predictions
+    loads = [span for span in spans if span.phase == "load"]
+    total = max((p.done_s for p in predictions), default=None)
+    return Metrics(
+        images=len(predictions),
+        errors=sum(p.status == "error" for p in predictions),
+        total_s=total,
+        setup_s=setup_seconds(spans),
+        images_per_s=len(predictions) / total if total else None,
+        steady_images_per_s=steady_rate(record),
+        first_prediction_s=min((p.done_s for p in predictions), default=None),
+        model_loads=len(loads),
+        model_load_s=sum(span.seconds for span in loads),
+        phases=seconds_by_phase(spans),
+        accuracy=accuracy(predictions),
+        workers=len(model_workers(spans)),
+    )
+
+
+def setup_seconds(spans: Iterable[Span]) -> float | None:
+    """Seconds until the first image is decoded or goes through the model."""
+    return min((span.start_s for span in spans if span.phase in ("preprocess", "forward")), default=None)
+
+
+def model_workers(spans: Iterable[Span]) -> tuple[str, ...]:
+    """The lanes that ran the model, in order of appearance."""
+    return tuple(dict.fromkeys(span.worker for span in spans if not span.worker.startswith(READER)))
+
+
+def with_waits(spans: Sequence[Span]) -> list[Span]:
+    """The spans, with a `wait` span in every gap between two spans of a lane that runs the model.
+
+    A reading process is shared by all tasks: its gaps are nobody's waiting.
+    """
+    lanes: dict[str, list[Span]] = defaultdict(list)
+    for span in spans:
+        lanes[span.worker].append(span)
+    filled: list[Span] = []
+    for worker, lane in lanes.items():
+        lane.sort(key=lambda span: span.start_s)
+        busy_until = lane[0].start_s
+        for span in lane:
+            if span.start_s > busy_until and not worker.startswith(READER):
+                filled.append(Span(worker, "wait", busy_until, span.start_s))
+            filled.append(span)
+            busy_until = max(busy_until, span.end_s)
+    return filled
+
+
+def seconds_by_phase(spans: Sequence[Span], *, workers_only: bool = False) -> dict[str, float]:
+    """Seconds per phase over all lanes, waiting included, in the order of `PHASES`.
+
+    With `workers_only`, lanes that merely read images are left out.
+    """
+    totals = dict.fromkeys(PHASES, 0.0)
+    for span in with_waits(spans):
+        if not (workers_only and span.worker.startswith(READER)):
+            totals[span.phase] += span.seconds
+    return totals
+
+
+def phase_shares(spans: Sequence[Span]) -> dict[str, float]:
+    """Share, 0 to 1, of the model workers' time that went into each phase; empty without spans."""
+    seconds = seconds_by_phase(spans, workers_only=True)
+    total = sum(seconds.values())
+    return {phase: value / total for phase, value in seconds.items()} if total else {}
+
+
+def steady_rate(record: RunRecord) -> float | None:
+    """Images per second once every worker has finished its first batch; None if nothing came after that."""
+    first_batch_ends: dict[str, float] = {}
+    for span in record.spans:
+        if span.batch == 0:
+            first_batch_ends[span.worker] = max(first_batch_ends.get(span.worker, 0.0), span.end_s)
+    if not first_batch_ends:
+        return None
+    # A worker that replaced a dead one comes late; it must not move the start of the window.
+    ends = sorted(first_batch_ends.values())
+    ready_s = ends[min(record.config.concurrency, len(ends)) - 1]
+    later = [p.done_s for p in record.predictions if p.done_s > ready_s]
+    return len(later) / (max(later) - ready_s) if later else None
+
+
+def accuracy(predictions: Iterable[Prediction]) -> float | None:
+    """Share of right labels among the answers whose truth is known; None if no truth is known."""
+    judged = [p.correct for p in predictions if p.correct is not None]
+    return sum(judged) / len(judged) if judged else None
+
+
+def cumulative_images(predictions: Iterable[Prediction]) -> list[tuple[float, int]]:
+    """Pairs of (seconds, images done by then), one per moment at which answers became ready."""
+    counts: dict[float, int] = defaultdict(int)
+    for prediction in predictions:
+        counts[prediction.done_s] += 1
+    done, points = 0, []
+    for moment in sorted(counts):
+        done += counts[moment]
+        points.append((moment, done))
+    return points
+
+
+def throughput(predictions: Iterable[Prediction], *, points: int = 60) -> list[tuple[float, float]]:
+    """Pairs of (seconds, images/s over the window that ends there), from the start of the run to its last answer.
+
+    The windows are equally long: the run's time divided by `points`, but at least half a second, so that the
+    curve of a short run does not show single batches as spikes.
+    """
+    done = sorted(p.done_s for p in predictions)
+    if not done or done[-1] <= 0:
+        return []
+    num_windows = max(1, min(points, int(done[-1] / 0.5)))
+    width = done[-1] / num_windows
+    counts = [0] * num_windows
+    for moment in done:
+        counts[min(num_windows - 1, int(moment / width))] += 1
+    return [((i + 1) * width, count / width) for i, count in enumerate(counts)]
+
+
+def speedup(baseline: Sequence[RunRecord], other: Sequence[RunRecord], *, seed: int = 0) -> Speedup | None:
+    """End-to-end speed of `other` over `baseline`, each given as the repeats of one configuration.
+
+    The ratio is that of the median images/s. The interval is a two-level percentile bootstrap (Efron and
+    Tibshirani, 1993): runs are drawn with replacement, then in each run the stretches of time between
+    answers, in up to 50 consecutive blocks; set-up is kept as measured. None if either side has no answers.
+    """
+    sides = [[_Stretches.of(run) for run in runs if run.predictions] for runs in (baseline, other)]
+    if not all(sides):
+        return None
+    base_rate, other_rate = (statistics.median(run.rate for run in side) for side in sides)
+    rng = random.Random(seed)  # noqa: S311  # resampling, not secrecy
+    ratios = sorted(_resampled_rate(sides[1], rng) / _resampled_rate(sides[0], rng) for _ in range(BOOTSTRAP_RESAMPLES))
+    cut = int(0.025 * len(ratios))
+    return Speedup(ratio=other_rate / base_rate, low=ratios[cut], high=ratios[-1 - cut])
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretches:
+    """A run's time as its set-up and the consecutive stretches between answers."""
+
+    images: int
+    setup_s: float
+    stretches_s: tuple[float, ...]
+
+    @property
+    def rate(self) -> float:
+        return self.images / (self.setup_s + sum(self.stretches_s))
+
+    @classmethod
+    def of(cls, record: RunRecord) -> _Stretches:
+        done = sorted({p.done_s for p in record.predictions})
+        step = max(1, len(done) // BOOTSTRAP_BLOCKS)
+        # Stretches must be alike to be exchangeable: drop no answer, let the last one be the run's end.
+        edges = done[:1] + done[1:][step - 1 :: step]
+        if edges[-1] != done[-1]:
+            edges.append(done[-1])
+        gaps = tuple(b - a for a, b in zip(edges, edges[1:], strict=False))
+        return cls(len(record.predictions), edges[0], gaps)
+
+
+def _resampled_rate(runs: Sequence[_Stretches], rng: random.Random) -> float:
+    rates = []
+    for run in rng.choices(runs, k=len(runs)):
+        drawn = sum(rng.choices(run.stretches_s, k=len(run.stretches_s))) if run.stretches_s else 0.0
+        rates.append(run.images / (run.setup_s + drawn))
+    return statistics.median(rates)

@@ -1,0 +1,272 @@
+"""One `RunConfig` → progress events → the end of the run. Knows Ray Data; knows no database and no page.
+
+The Ray Data executor runs in threads of this process. Its step callback is where a run is watched and, if
+asked to, stopped: raising there makes the executor shut down its tasks and actors in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import ray.data
+from ray.data import DataContext, ExecutionOptions
+from ray.data._internal.execution.execution_callback import ExecutionCallback
+
+from inference import datasets, recorder, strategies
+from inference.config import RunConfig
+from inference.errors import RunCancelled, RunFailed
+from inference.listing import ImageList
+from inference.results import OperatorProgress, Prediction, Span
+from inference.strategies import Plan
+
+TICK_S = 0.25
+"""How often progress is reported while nothing new has arrived."""
+
+STALL_S = 180.0
+"""A run that shows no sign of life for this long has failed: no new row, no task started or finished."""
+
+STOP_TIMEOUT_S = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What is new since the event before."""
+
+    elapsed_s: float
+    images_done: int
+    images_total: int
+    phase: str
+    spans: tuple[Span, ...] = ()
+    predictions: tuple[Prediction, ...] = ()
+    operators: tuple[OperatorProgress, ...] = ()
+    plan: str | None = None
+    """Ray Data's plan; comes with the last event."""
+    restarts: int = 0
+    """Actors that Ray has restarted so far."""
+
+
+def run(
+    config: RunConfig,
+    images: ImageList,
+    *,
+    model_folder: str,
+    reader_cpus: float,
+    runtime_env: Mapping[str, Any],
+    stall_s: float = STALL_S,
+) -> Iterator[Event]:
+    """Run the configured strategy over the images, yielding events at least every `TICK_S` seconds.
+
+    Close the generator to cancel: actors and tasks are gone when `close()` returns. Raises `RunFailed` when
+    the workers fail for good or nothing moves for `stall_s` seconds.
+    """
+    watch = _Watch(stall_s)
+    started_at = recorder.now_s()
+    with DataContext.current(_context(watch)):
+        data = datasets.image_bytes(
+            images.images, batch_size=config.batch_size, num_cpus=reader_cpus, run_started_at=started_at
+        )
+        plan = Plan(config=config, model_folder=model_folder, run_started_at=started_at, runtime_env=runtime_env)
+        answers = strategies.BY_NAME[config.strategy].classify(data, plan)
+    truths = {image.image_id: image.truth for image in images.images}
+    reading = _Reading(answers, watch)
+    reading.start()
+    done = 0
+    try:
+        while True:
+            item = reading.next(timeout=TICK_S)
+            spans, predictions = _parsed(item, truths) if isinstance(item, pa.Table) else ((), ())
+            done += len(predictions)
+            yield Event(
+                elapsed_s=recorder.now_s() - started_at,
+                images_done=done,
+                images_total=len(images.images),
+                phase=_phase(done, len(images.images), watch),
+                spans=spans,
+                predictions=predictions,
+                operators=watch.operators,
+                plan=_plan_text(answers) if item is _END else None,
+                restarts=watch.restarts,
+            )
+            if item is _END:
+                break
+    finally:
+        watch.cancel()
+        reading.join(STOP_TIMEOUT_S)
+    _check_complete(done, len(images.images))
+
+
+_END = object()
+
+
+class _Reading(threading.Thread):
+    """Iterates the data set, so that the main thread can report while the iterator blocks."""
+
+    def __init__(self, answers: ray.data.Dataset, watch: _Watch) -> None:
+        super().__init__(daemon=True, name="ray-data-iterator")
+        self._answers = answers
+        self._watch = watch
+        self._items: queue.Queue[Any] = queue.Queue()
+
+    def run(self) -> None:
+        try:
+            blocks = self._answers.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+            for block in blocks:
+                self._items.put(block)
+            self._items.put(_END)
+        except BaseException as error:  # noqa: BLE001  # handed to the main thread, which raises it
+            self._items.put(self._watch.reason or error)
+
+    def next(self, timeout: float) -> Any:
+        """The next block, `_END`, or None if nothing came in time; raises `RunFailed` with the workers' error."""
+        try:
+            item = self._items.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if isinstance(item, RunFailed | RunCancelled):
+            raise item
+        if isinstance(item, BaseException):
+            raise RunFailed(_cause(item)) from item
+        return item
+
+
+class _Watch:
+    """What the executor's step callback sees, and the way to stop the executor."""
+
+    def __init__(self, stall_s: float) -> None:
+        self.operators: tuple[OperatorProgress, ...] = ()
+        self.restarts = 0
+        self.reason: RunFailed | RunCancelled | None = None
+        self._stall_s = stall_s
+        self._cancelled = threading.Event()
+        self._restarting: dict[str, int] = {}
+        self._last_change = time.monotonic()
+
+    def cancel(self) -> None:
+        """Stop the executor at its next step, a tenth of a second away at most."""
+        self._cancelled.set()
+
+    def step(self, executor: Any) -> None:
+        """Called by the executor's loop at every step; raising ends the execution."""
+        if self._cancelled.is_set():
+            self.reason = RunCancelled("The run was cancelled.")
+            raise self.reason
+        # Ray Data shows progress per operator only as bars or on the dashboard; this is its source (2.60).
+        seen = tuple(_operator(op, state) for op, state in executor._topology.items())[1:]
+        self._count_restarts(seen)
+        if seen != self.operators:
+            self.operators, self._last_change = seen, time.monotonic()
+        elif time.monotonic() - self._last_change > self._stall_s:
+            self.reason = RunFailed(
+                f"Nothing moved for {self._stall_s:.0f} seconds, so the run was stopped. The workers may be waiting "
+                "for CPUs or memory that never get free: lower concurrency or CPUs per worker."
+            )
+            raise self.reason
+
+    def _count_restarts(self, operators: tuple[OperatorProgress, ...]) -> None:
+        for operator in operators:
+            before = self._restarting.get(operator.name, 0)
+            self.restarts += max(0, operator.actors_restarting - before)
+            self._restarting[operator.name] = operator.actors_restarting
+
+
+def _operator(op: Any, state: Any) -> OperatorProgress:
+    actors = op.get_actor_info()
+    return OperatorProgress(
+        name=op.name,
+        rows=op.metrics.rows_task_outputs_generated,
+        tasks_active=op.num_active_tasks(),
+        tasks_finished=op.metrics.num_tasks_finished,
+        actors=actors.running,
+        actors_restarting=actors.restarting,
+        queued_blocks=state.total_enqueued_input_blocks(),
+    )
+
+
+_watch: _Watch | None = None
+"""The watch of the run in progress; there is one at a time."""
+
+
+class _StepCallback(ExecutionCallback):
+    """Ray sends the context, with this class, to every worker: it must hold nothing that cannot be pickled."""
+
+    def on_execution_step(self, executor: Any) -> None:
+        if _watch is not None:
+            _watch.step(executor)
+
+
+def _context(watch: _Watch) -> DataContext:
+    global _watch
+    _watch = watch
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_options = ExecutionOptions()
+    context.custom_execution_callback_classes = [_StepCallback]
+    return context
+
+
+def _parsed(block: pa.Table, truths: dict[str, str | None]) -> tuple[tuple[Span, ...], tuple[Prediction, ...]]:
+    spans = tuple(span for text in block["spans"].to_pylist() for span in recorder.decode(text))
+    predictions = []
+    for row in block.select(["image_id", "top", "reason", "done_s", "worker"]).to_pylist():
+        top = tuple((label, score) for label, score in json.loads(row["top"]))
+        predictions.append(
+            Prediction(
+                image_id=row["image_id"],
+                label=top[0][0] if top else None,
+                score=top[0][1] if top else None,
+                status="ok" if top else "error",
+                reason=row["reason"] or None,
+                truth=truths.get(row["image_id"]),
+                top=top,
+                done_s=row["done_s"],
+                worker=row["worker"],
+            )
+        )
+    return spans, tuple(predictions)
+
+
+def _phase(done: int, total: int, watch: _Watch) -> str:
+    if done >= total:
+        return "finishing"
+    if done:
+        return "classifying"
+    model = watch.operators[-1] if watch.operators else None
+    if model is None or (model.tasks_active == 0 and model.actors == 0):
+        return "starting workers"
+    return "loading the model"
+
+
+def _plan_text(answers: ray.data.Dataset) -> str:
+    """The logical and the physical plan, then Ray Data's own statistics of each operator."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):  # `explain` only prints (2.60)
+        answers.explain()
+    return f"{printed.getvalue().strip()}\n\n-------- Statistics --------\n{answers.stats()}"
+
+
+def _check_complete(done: int, total: int) -> None:
+    if done != total:
+        raise RunFailed(f"Ray Data returned {done} of {total} images. Run again; if it recurs, it is a defect.")
+
+
+def _cause(error: BaseException) -> str:
+    """The one line of an error chain that tells why, and what to do where that is known."""
+    text = str(error)
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    lines = [line.strip() for line in str(root).splitlines() if line.strip()]
+    cause = lines[-1] if lines else type(root).__name__
+    if "OutOfMemory" in text or "out of memory" in text.lower():
+        return f"A worker ran out of memory, again and again: lower batch size or concurrency. ({cause:.300})"
+    return f"The workers failed: {cause:.600}"

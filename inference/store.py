@@ -1,0 +1,504 @@
+"""The only file that touches SQLite: runs, their results, and the engine's last word, in one database.
+
+Every call opens its own connection, so a `Store` may be shared by threads; processes share the file in
+write-ahead mode. Nothing is computed here but the metrics that are kept beside a finished run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import platformdirs
+
+from inference import recorder
+from inference.config import RunConfig
+from inference.errors import StoreUnavailable
+from inference.results import (
+    ACTIVE_STATES,
+    END_STATES,
+    Metrics,
+    OperatorProgress,
+    Prediction,
+    Progress,
+    RunRecord,
+    Span,
+    metrics,
+)
+
+DATABASE_NAME = "batchscope.db"
+BUSY_TIMEOUT_S = 10.0
+
+_T = TypeVar("_T")
+
+
+def home_folder() -> Path:
+    """Where the database and caches live: `BATCHSCOPE_HOME`, else this system's place for a person's data."""
+    chosen = os.environ.get("BATCHSCOPE_HOME")
+    return Path(chosen).expanduser().resolve() if chosen else Path(platformdirs.user_data_dir("batchscope"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """A run as a list shows it: everything but spans, predictions and plan."""
+
+    seq: int
+    """Place in the queue of all times: a later run has a larger one."""
+    id: str
+    state: str
+    config: RunConfig
+    comparison_id: str | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+    progress: Progress | None
+    metrics: Metrics | None
+    error: str | None
+
+    @property
+    def active(self) -> bool:
+        """Whether the run has not ended yet."""
+        return self.state in ACTIVE_STATES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """What the engine last said of itself."""
+
+    engine_id: str
+    pid: int
+    process_started_at: float
+    """The system's creation time of the process: with `pid`, its identity."""
+    state: str
+    """`starting`, `ready`, or `stopped`."""
+    message: str
+    """What it is doing, in words for a person."""
+    heartbeat_at: float
+    hardware: Mapping[str, Any] | None
+    dashboard_url: str | None
+
+
+class Store:
+    """The database of one home folder; made, or migrated after a backup, when first opened.
+
+    Raises `StoreUnavailable` when the folder cannot be written or the database is of a newer version.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.path = home / DATABASE_NAME
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            self._migrate()
+        except (OSError, sqlite3.Error) as error:
+            raise StoreUnavailable(
+                f"The home folder {home} cannot be used: {error}. Free some space or make it writable, "
+                "or set BATCHSCOPE_HOME to another folder."
+            ) from error
+
+    # -- the queue -----------------------------------------------------------------------------------------
+
+    def enqueue(
+        self, configs: Sequence[RunConfig], *, compare: bool = False, request_key: str | None = None
+    ) -> list[str]:
+        """Queue runs in this order and return their ids; with `compare` they share a comparison id.
+
+        A `request_key` makes the call idempotent: the same key returns the ids of the first call, so that a
+        double click queues once.
+        """
+        comparison_id = _new_id() if compare else None
+        with self._transaction() as db:
+            if request_key is not None:
+                known = db.execute("SELECT id FROM runs WHERE request_key = ? ORDER BY seq", (request_key,)).fetchall()
+                if known:
+                    return [row["id"] for row in known]
+            ids = [_new_id() for _ in configs]
+            db.executemany(
+                "INSERT INTO runs (id, state, config, comparison_id, request_key, created_at)"
+                " VALUES (?, 'queued', ?, ?, ?, ?)",
+                [
+                    (run_id, json.dumps(config.to_dict()), comparison_id, request_key, time.time())
+                    for run_id, config in zip(ids, configs, strict=True)
+                ],
+            )
+        return ids
+
+    def claim(self, engine_id: str, hardware: Mapping[str, Any]) -> RunRecord | None:
+        """Take the oldest queued run and mark it running; None when the queue is empty or a run is active."""
+        with self._transaction() as db:
+            if db.execute("SELECT 1 FROM runs WHERE state IN ('running', 'cancelling') LIMIT 1").fetchone():
+                return None
+            row = db.execute("SELECT seq, id FROM runs WHERE state = 'queued' ORDER BY seq LIMIT 1").fetchone()
+            if row is None:
+                return None
+            db.execute(
+                "UPDATE runs SET state = 'running', started_at = ?, engine_id = ?, hardware = ? WHERE seq = ?",
+                (time.time(), engine_id, json.dumps(hardware), row["seq"]),
+            )
+        return self.get(row["id"])
+
+    def request_cancel(self, run_id: str) -> None:
+        """Ask for a run to stop: a queued one is cancelled at once, a running one by its engine."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE runs SET state = 'cancelled', finished_at = ? WHERE id = ? AND state = 'queued'",
+                (time.time(), run_id),
+            )
+            db.execute("UPDATE runs SET state = 'cancelling' WHERE id = ? AND state = 'running'", (run_id,))
+
+    def cancel_requested(self, run_id: str) -> bool:
+        """Whether someone asked for this run to stop."""
+        with self._reading() as db:
+            row = db.execute("SELECT state FROM runs WHERE id = ?", (run_id,)).fetchone()
+        return row is None or row["state"] == "cancelling"
+
+    # -- what a run produces -------------------------------------------------------------------------------
+
+    def save_progress(
+        self,
+        run_id: str,
+        progress: Progress,
+        *,
+        spans: Sequence[Span] = (),
+        predictions: Sequence[Prediction] = (),
+        operators: Sequence[OperatorProgress] = (),
+        messages: Sequence[str] = (),
+    ) -> None:
+        """Add what is new since the last call, and replace the account of how far the run is."""
+        with self._transaction() as db:
+            seq = self._seq(db, run_id)
+            self._append(db, seq, spans, predictions)
+            db.execute(
+                "UPDATE runs SET progress = ?, operators = ?, messages = ? WHERE seq = ?",
+                (
+                    json.dumps(asdict(progress)),
+                    json.dumps([asdict(op) for op in operators]),
+                    json.dumps(list(messages)),
+                    seq,
+                ),
+            )
+
+    def end(
+        self,
+        run_id: str,
+        state: str,
+        *,
+        error: str | None = None,
+        plan: str | None = None,
+        spans: Sequence[Span] = (),
+        predictions: Sequence[Prediction] = (),
+    ) -> None:
+        """Give a run its end state, its last spans and predictions and its metrics, in one transaction.
+
+        A run that has ended already keeps its first end.
+        """
+        if state not in END_STATES:
+            raise ValueError(f"state must be one of {', '.join(END_STATES)}, got {state}")
+        with self._transaction() as db:
+            seq = self._seq(db, run_id)
+            self._append(db, seq, spans, predictions)
+            record = self._record(db, db.execute("SELECT * FROM runs WHERE seq = ?", (seq,)).fetchone())
+            if not record.active:
+                return
+            derived = json.dumps(asdict(metrics(record))) if record.spans or record.predictions else None
+            db.execute(
+                "UPDATE runs SET state = ?, finished_at = ?, error = ?, plan = COALESCE(?, plan), metrics = ?"
+                " WHERE seq = ?",
+                (state, time.time(), error, plan, derived, seq),
+            )
+
+    def end_orphans(self, *, alive_engine_id: str | None, reason: str) -> list[str]:
+        """Mark as crashed every running run that does not belong to the engine that is alive; return their ids.
+
+        A run that someone was cancelling is cancelled: it stopped, as asked.
+        """
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT id, state FROM runs WHERE state IN ('running', 'cancelling') AND engine_id IS NOT ?",
+                (alive_engine_id,),
+            ).fetchall()
+        for row in rows:
+            if row["state"] == "cancelling":
+                self.end(row["id"], "cancelled")
+            else:
+                self.end(row["id"], "crashed", error=reason)
+        return [row["id"] for row in rows]
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def get(self, run_id: str) -> RunRecord | None:
+        """A run with everything that was kept of it; None if there is no such run."""
+        with self._reading() as db:
+            row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
+            return self._record(db, row) if row else None
+
+    def recent(self, run_id: str, *, predictions: int) -> list[Prediction]:
+        """The last predictions of a run that were saved, newest first."""
+        with self._reading() as db:
+            rows = db.execute(
+                "SELECT predictions.* FROM predictions JOIN runs ON runs.seq = run_seq WHERE runs.id = ?"
+                " ORDER BY position DESC LIMIT ?",
+                (run_id, predictions),
+            ).fetchall()
+        return [_prediction(row) for row in rows]
+
+    def summary(self, run_id: str) -> RunSummary | None:
+        """A run without its spans and predictions; None if there is no such run."""
+        return next(iter(self._summaries("WHERE id = ?", (run_id,))), None)
+
+    def summaries(self, *, limit: int = 100, offset: int = 0) -> list[RunSummary]:
+        """Runs, newest first."""
+        return self._summaries("ORDER BY seq DESC LIMIT ? OFFSET ?", (limit, offset))
+
+    def count(self) -> int:
+        """How many runs there are."""
+        with self._reading() as db:
+            return int(db.execute("SELECT COUNT(*) FROM runs").fetchone()[0])
+
+    def active(self) -> list[RunSummary]:
+        """The running run, if any, then the queue in its order."""
+        return self._summaries("WHERE state IN ('queued', 'running', 'cancelling') ORDER BY state = 'queued', seq", ())
+
+    def comparison(self, comparison_id: str) -> list[RunSummary]:
+        """The runs that were launched together, in their order."""
+        return self._summaries("WHERE comparison_id = ? ORDER BY seq", (comparison_id,))
+
+    def latest_comparison(self) -> list[RunSummary]:
+        """The runs of the newest comparison, finished or not; empty if there is none."""
+        return self._summaries(
+            "WHERE comparison_id = (SELECT comparison_id FROM runs WHERE comparison_id IS NOT NULL"
+            " ORDER BY seq DESC LIMIT 1) ORDER BY seq",
+            (),
+        )
+
+    def delete(self, run_ids: Sequence[str]) -> int:
+        """Remove ended runs and all that was kept of them; return how many. Active runs stay."""
+        with self._transaction() as db:
+            removed = 0
+            for run_id in run_ids:
+                removed += db.execute(
+                    "DELETE FROM runs WHERE id = ? AND state NOT IN ('queued', 'running', 'cancelling')",
+                    (run_id,),
+                ).rowcount
+        return removed
+
+    # -- the engine ----------------------------------------------------------------------------------------
+
+    def save_engine(self, status: EngineStatus) -> None:
+        """Replace the engine's account of itself."""
+        hardware = json.dumps(dict(status.hardware)) if status.hardware is not None else None
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO engine (only, engine_id, pid, process_started_at, state, message,"
+                " heartbeat_at, hardware, dashboard_url) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    status.engine_id,
+                    status.pid,
+                    status.process_started_at,
+                    status.state,
+                    status.message,
+                    status.heartbeat_at,
+                    hardware,
+                    status.dashboard_url,
+                ),
+            )
+
+    def engine(self) -> EngineStatus | None:
+        """The engine's last account of itself; None if none ever ran here."""
+        with self._reading() as db:
+            row = db.execute("SELECT * FROM engine").fetchone()
+        if row is None:
+            return None
+        values = {name: row[name] for name in row.keys() if name not in ("only", "hardware")}  # noqa: SIM118  # a Row iterates over values
+        return EngineStatus(**values, hardware=json.loads(row["hardware"]) if row["hardware"] else None)
+
+    # -- inside --------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        try:
+            db.row_factory = sqlite3.Row
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA synchronous = NORMAL")
+            yield db
+        finally:
+            db.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with _plain_errors(self.home), self._connection() as db:
+            db.execute("BEGIN")  # one consistent view over several statements
+            yield db
+            db.execute("COMMIT")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _plain_errors(self.home), self._connection() as db:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+            db.execute("COMMIT")
+
+    def _migrate(self) -> None:
+        steps = sorted(
+            (path for path in resources.files("inference.migrations").iterdir() if path.name.endswith(".sql")),
+            key=lambda path: path.name,
+        )
+        with self._connection() as db:
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            if version > len(steps):
+                raise StoreUnavailable(
+                    f"{self.path} was written by a newer Batchscope (version {version}, this one knows "
+                    f"{len(steps)}). It was left as it is: update Batchscope, or set BATCHSCOPE_HOME to another folder."
+                )
+            if version == len(steps):
+                return
+            if version > 0:
+                with sqlite3.connect(self.path.with_suffix(f".v{version}.bak")) as backup:
+                    db.backup(backup)
+                backup.close()
+            db.execute("PRAGMA journal_mode = WAL")
+            for number, step in enumerate(steps, start=1):
+                self._apply(db, number, step.read_text(encoding="utf-8"))
+
+    @staticmethod
+    def _apply(db: sqlite3.Connection, number: int, script: str) -> None:
+        # Two processes may open a new home folder together: the second finds the step done once it has the lock.
+        db.execute("BEGIN IMMEDIATE")
+        if db.execute("PRAGMA user_version").fetchone()[0] >= number:
+            db.execute("COMMIT")
+            return
+        try:
+            for statement in _statements(script):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number:d}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+
+    @staticmethod
+    def _seq(db: sqlite3.Connection, run_id: str) -> int:
+        row = db.execute("SELECT seq FROM runs WHERE id = ?", (run_id,)).fetchone()
+        if row is None:
+            raise StoreUnavailable(f"There is no run {run_id}: it was deleted.")
+        return int(row["seq"])
+
+    @staticmethod
+    def _append(db: sqlite3.Connection, seq: int, spans: Sequence[Span], predictions: Sequence[Prediction]) -> None:
+        if spans:
+            blob = zlib.compress(recorder.encode(list(spans)).encode())
+            db.execute(
+                "INSERT INTO span_chunks SELECT ?, COALESCE(MAX(chunk), -1) + 1, ? FROM span_chunks WHERE run_seq = ?",
+                (seq, blob, seq),
+            )
+        if predictions:
+            first = db.execute(
+                "SELECT COALESCE(MAX(position), -1) + 1 FROM predictions WHERE run_seq = ?", (seq,)
+            ).fetchone()[0]
+            db.executemany(
+                "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        seq,
+                        first + i,
+                        p.image_id,
+                        p.label,
+                        p.score,
+                        p.status,
+                        p.reason,
+                        p.truth,
+                        json.dumps(p.top, ensure_ascii=False, separators=(",", ":")),
+                        p.done_s,
+                        p.worker,
+                    )
+                    for i, p in enumerate(predictions)
+                ],
+            )
+
+    def _summaries(self, clause: str, values: tuple[Any, ...]) -> list[RunSummary]:
+        columns = "seq, id, state, config, comparison_id, created_at, started_at, finished_at, progress, metrics, error"
+        with self._reading() as db:
+            rows = db.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()  # noqa: S608  # clauses are ours
+        return [
+            RunSummary(
+                seq=row["seq"],
+                metrics=_loaded(row["metrics"], lambda values: Metrics(**values)),
+                **_shared_fields(row),
+            )
+            for row in rows
+        ]
+
+    @staticmethod
+    def _record(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
+        chunks = db.execute("SELECT spans FROM span_chunks WHERE run_seq = ? ORDER BY chunk", (row["seq"],))
+        spans = tuple(span for chunk in chunks for span in recorder.decode(zlib.decompress(chunk["spans"]).decode()))
+        predictions = db.execute("SELECT * FROM predictions WHERE run_seq = ? ORDER BY position", (row["seq"],))
+        return RunRecord(
+            hardware=json.loads(row["hardware"]) if row["hardware"] else None,
+            spans=spans,
+            predictions=tuple(_prediction(prediction) for prediction in predictions),
+            operators=tuple(OperatorProgress(**values) for values in json.loads(row["operators"])),
+            messages=tuple(json.loads(row["messages"])),
+            plan=row["plan"],
+            **_shared_fields(row),
+        )
+
+
+def _new_id() -> str:
+    """Short enough to read aloud, long enough never to meet itself: 48 random bits."""
+    return uuid.uuid4().hex[:12]
+
+
+def _shared_fields(row: sqlite3.Row) -> dict[str, Any]:
+    names = ("id", "state", "comparison_id", "created_at", "started_at", "finished_at", "error")
+    return {name: row[name] for name in names} | {
+        "config": RunConfig.from_dict(json.loads(row["config"])),
+        "progress": _loaded(row["progress"], lambda values: Progress(**values)),
+    }
+
+
+def _loaded(text: str | None, make: Callable[[dict[str, Any]], _T]) -> _T | None:
+    return make(json.loads(text)) if text else None
+
+
+def _prediction(row: sqlite3.Row) -> Prediction:
+    names = ("image_id", "label", "score", "status", "reason", "truth", "done_s", "worker")
+    top = tuple((label, score) for label, score in json.loads(row["top"]))
+    return Prediction(**{name: row[name] for name in names}, top=top)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The script's statements one by one: `executescript` would end the transaction that makes a step whole."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+
+
+@contextmanager
+def _plain_errors(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreUnavailable(
+            f"The database in {home} could not be used: {error}. Free some space or make the folder writable; "
+            "nothing that was stored is lost."
+        ) from error

@@ -1,0 +1,41 @@
+"""Load once: a class on a pool of actors, whose constructor loads the model that every batch then uses.
+
+The same pipeline as in `naive.py`, the same images one by one. Only the load has moved, from the function
+that Ray calls for every batch to the constructor that it calls once for every worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+from ray.data import ActorPoolStrategy, Dataset
+
+from inference.recorder import Recorder
+from inference.strategies.answers import Plan, classify_one_by_one, load_pipeline
+
+
+def classify(images: Dataset, plan: Plan) -> Dataset:
+    """Run every batch through one of `concurrency` long-lived `Classifier` workers."""
+    return images.map_batches(
+        Classifier,
+        fn_constructor_kwargs={"plan": plan},
+        batch_size=plan.config.batch_size,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(size=plan.config.concurrency),
+        **plan.resources(),
+    )
+
+
+class Classifier:
+    """A worker that holds the model."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Runs once per worker."""
+        self.recorder = Recorder("worker", plan.run_started_at)
+        self.pipeline = load_pipeline(plan, self.recorder)
+
+    def __call__(self, batch: pa.Table) -> dict[str, Any]:
+        """Runs once per batch, with the model in place."""
+        self.recorder.next_batch()
+        return classify_one_by_one(self.pipeline, batch, self.recorder)

@@ -1,0 +1,95 @@
+"""Keeps worker processes ready that have imported what a model needs, so that a run starts within a second.
+
+Two facts of Ray 2.60 shape this. An actor only ever gets a process that has run nothing before, and that process
+ends with the actor: idle processes left by tasks do not help the next actor pool. And a process that ran tasks
+serves later tasks, so stateless tasks find their imports done from the second run on. Left alone, that would
+charge every actor run with imports that the naive run no longer pays. So before each run, outside its clock,
+the engine asks the Ray node for as many fresh, warm processes as the run needs: both arms of a comparison start
+from the same state. Readers run in processes of their own, without these imports.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import psutil
+import ray
+from ray._private.grpc_utils import init_grpc_channel  # the channel carries Ray's token
+from ray.core.generated import common_pb2, node_manager_pb2, node_manager_pb2_grpc, runtime_environment_pb2
+from ray.runtime_env import RuntimeEnv
+
+from inference.preload import MODEL_WORKER_VARIABLE
+
+SYSTEM_CONFIG = {
+    "preload_python_modules": ["inference.preload"],
+    # Ray ends idle processes beyond one per CPU after a second, and with them their imports.
+    "idle_worker_killing_time_threshold_ms": 10 * 60 * 1000,
+}
+"""For `ray.init(_system_config=…)`."""
+
+START_TIMEOUT_S = 30.0
+KEEP_ALIVE_S = 24 * 3600
+
+
+class WarmWorkers:
+    """The processes of one Ray instance that are ready to run a model; they announce themselves in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._folder.mkdir(exist_ok=True)
+        self._used: set[int] = set()
+        self.runtime_env = {"env_vars": {MODEL_WORKER_VARIABLE: str(folder)}}
+        """What tasks and actors that run a model must ask for: it gives them processes of their own."""
+
+    def ensure(self, *, actors: int, tasks: int, keep_waiting: Callable[[], bool] = lambda: True) -> float:
+        """Have warm processes for this many actors and tasks, starting what is missing; return the seconds taken.
+
+        Stops early, with fewer, after half a minute or when `keep_waiting` says no: a run then imports for
+        itself, and its spans show it.
+        """
+        start = time.monotonic()
+        fresh, used = self._alive()
+        missing = max(0, actors - len(fresh)) + max(0, tasks - len(used) - max(0, len(fresh) - actors))
+        if missing:
+            self._ask_for(missing)
+            wanted = len(fresh) + missing
+            while len(self._alive()[0]) < wanted and time.monotonic() - start < START_TIMEOUT_S and keep_waiting():
+                time.sleep(0.05)
+        return time.monotonic() - start
+
+    def mark_used(self, pids: set[int]) -> None:
+        """Say which processes have run something: actors cannot have them any more."""
+        self._used |= pids
+
+    def _alive(self) -> tuple[set[int], set[int]]:
+        """Warm processes that are alive: those that nothing has used, and those that tasks may use again."""
+        alive = {pid for path in self._folder.iterdir() if _is_alive(pid := int(path.name))}
+        return alive - self._used, alive & self._used
+
+    def _ask_for(self, count: int) -> None:
+        node = ray.nodes()[0]
+        request = node_manager_pb2.PrestartWorkersRequest(
+            language=common_pb2.PYTHON,
+            job_id=bytes.fromhex(ray.get_runtime_context().get_job_id()),
+            runtime_env_info=runtime_environment_pb2.RuntimeEnvInfo(
+                serialized_runtime_env=RuntimeEnv(**self.runtime_env).serialize()
+            ),
+            num_workers=count,
+            keep_alive_duration_secs=KEEP_ALIVE_S,
+        )
+        with init_grpc_channel(f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}") as channel:
+            stub = node_manager_pb2_grpc.NodeManagerServiceStub(channel)
+            try:
+                stub.PrestartWorkers(request, timeout=5)
+            except grpc.RpcError:
+                return  # a run that starts cold is slower, not wrong
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,1 @@
+"""The pages: read, lay out, call."""

@@ -1,0 +1,1 @@
+"""Pieces that every page shares: state, words and numbers, charts, widgets."""

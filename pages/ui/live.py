@@ -1,0 +1,255 @@
+"""A run while it waits, works or stops: how far it is, how fast, and what it is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from inference.errors import StoreUnavailable
+from inference.results import OperatorProgress, Progress, RunRecord, throughput
+from inference.store import RunSummary
+from pages.ui import outcome, settings, state
+from pages.ui.charts import throughput_chart
+from pages.ui.format import UNKNOWN, count, literal, rate, seconds
+from pages.ui.state import Pace
+from pages.ui.timeline import timeline_chart
+from pages.ui.widgets import gallery, show, state_badge
+
+POLL_S = 1
+LIVE_IMAGES = 2000
+"""Of a larger run only this many of the newest answers are read each second: a curve, and quick."""
+LATEST_PICTURES = 8
+MAX_RUNS = 20
+"""More runs than this are no one launch; an address that names more is cut."""
+
+
+def addressed_runs() -> list[str]:
+    """The ids in the address: `?run=a,b,c` shows the runs of one launch, following the one that works."""
+    named = (part.strip() for part in st.query_params.get("run", "").split(","))
+    return list(dict.fromkeys(part for part in named if part))[:MAX_RUNS]
+
+
+def draw(run_ids: Sequence[str]) -> None:
+    """Draw the runs of one launch; keeps itself up to date while one of them is active."""
+    store = state.store()
+    found = [run for run in map(store.summary, run_ids) if run is not None]
+    for run_id in set(run_ids) - {run.id for run in found}:
+        st.warning(
+            f"There is no run {literal(run_id[:40])} here: it was deleted, or the address has a mistake. "
+            "All runs are on the History page.",
+            icon=":material/search_off:",
+        )
+    if not found:
+        if not run_ids:
+            _nothing_yet(store.active())
+        return
+    every = POLL_S if any(run.active for run in found) else None
+    st.fragment(_runs, run_every=every)([run.id for run in found], _situation(found))
+
+
+def followed(runs: Sequence[RunSummary]) -> RunSummary:
+    """The run to show of several: the one at work, else the next in the queue, else the last."""
+    waiting = [run for run in runs if run.active]
+    at_work = [run for run in waiting if run.state != "queued"]
+    return (at_work or waiting or list(runs)[-1:])[0]
+
+
+def _situation(runs: Sequence[RunSummary]) -> tuple[tuple[str, str], ...]:
+    return tuple((run.id, run.state) for run in runs)
+
+
+def _nothing_yet(active: Sequence[RunSummary]) -> None:
+    with st.container(border=True):
+        st.markdown("**No run is shown yet**")
+        st.caption("Choose settings and launch a run: it shows here while it works, and after it has ended.")
+        if active:
+            query = settings.query(active[0].config, run_ids=[active[0].id])
+            st.page_link(
+                "pages/run.py",
+                label="Watch the run that is active now",
+                icon=":material/monitoring:",
+                query_params=query,
+            )
+
+
+def _runs(run_ids: Sequence[str], drawn_for: tuple[tuple[str, str], ...]) -> None:
+    """The fragment: one tick."""
+    try:
+        store = state.store()
+        runs = [run for run in map(store.summary, run_ids) if run is not None]
+        if _situation(runs) != drawn_for:
+            st.rerun()  # a run has changed its state: the whole page is out of date
+        run = followed(runs)
+        _title(run)
+        if len(runs) > 1:
+            outcome.launch_overview(runs, shown=run.id)
+        if run.state == "queued":
+            _queued(run)
+        elif run.active:
+            _working(run)
+        else:
+            outcome.draw(run)
+    except StoreUnavailable as error:
+        st.error(literal(error), icon=":material/database_off:")
+
+
+def _title(run: RunSummary) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run-title"):
+        st.subheader(literal(run.config.strategy), anchor=False, width="content")
+        state_badge(run.state)
+        st.markdown(f":gray[{literal(settings.summary_line(run.config))}]", width="content")
+        st.space("stretch")
+        _cancel(run)
+
+
+def _cancel(run: RunSummary) -> None:
+    """Always in the same place, so that nobody has to look for it."""
+    st.button(
+        "Cancelling…" if run.state == "cancelling" else "Cancel",
+        key="cancel",
+        icon=":material/stop_circle:",
+        disabled=run.state not in ("queued", "running"),
+        on_click=state.store().request_cancel,
+        args=(run.id,),
+        help="What was measured until then is kept." if run.active else "This run has ended.",
+    )
+
+
+def _queued(run: RunSummary) -> None:
+    ahead = [other for other in state.store().active() if other.seq < run.seq]
+    if not ahead:
+        st.info("Next in the queue: it starts as soon as the engine is ready.", icon=":material/schedule:")
+        return
+    first = ahead[0]
+    st.info(
+        f"{count(len(ahead), 'run')} before this one: runs wait for each other, "
+        "because two at once would distort each other's timing.",
+        icon=":material/schedule:",
+    )
+    query = settings.query(first.config, run_ids=[first.id])
+    st.page_link("pages/run.py", label="Watch the first of them", icon=":material/monitoring:", query_params=query)
+
+
+def _working(run: RunSummary) -> None:
+    progress = run.progress or Progress(phase="starting", images_total=run.config.limit)
+    record = _newest(run)
+    pace = state.pace(run.id, run.progress)
+    _progress_bar(run, progress, pace)
+    points = _points(record, progress)
+    _figures(record, progress, pace, [y for _, y in points])
+    label = run.config.strategy
+    show(
+        throughput_chart(
+            {label: points},
+            strategies={label: run.config.strategy},
+            title="Throughput over time",
+            until_s=progress.elapsed_s,
+        ),
+        key="live-throughput",
+    )
+    elapsed = max([progress.elapsed_s, *(span.end_s for span in record.spans[-50:])])
+    show(timeline_chart(record.spans, until_s=elapsed, strategy=run.config.strategy), key="live-timeline")
+    if progress.images_done > len(record.predictions):
+        st.caption(
+            f"Curve and lanes show the newest {count(len(record.predictions), 'image')}; the rest comes at the end."
+        )
+    _latest_pictures(record)
+    _operators(record.operators)
+    outcome.messages(record.messages)
+
+
+def _newest(run: RunSummary) -> RunRecord:
+    """All of a small run, the newest stretch of a large one."""
+    store = state.store()
+    small = run.progress is None or run.progress.images_done <= LIVE_IMAGES
+    record = store.get(run.id) if small else None
+    return record or RunRecord(
+        id=run.id,
+        state=run.state,
+        config=run.config,
+        created_at=run.created_at,
+        progress=run.progress,
+        predictions=tuple(store.recent(run.id, predictions=LIVE_IMAGES)),
+    )
+
+
+def _points(record: RunRecord, progress: Progress) -> list[tuple[float, float]]:
+    """Images/s over time; where only the newest answers were read, from the first of them on."""
+    if progress.images_done <= len(record.predictions) or not record.predictions:
+        return throughput(record.predictions)
+    first_s = min(prediction.done_s for prediction in record.predictions)
+    return [(x, y) for x, y in throughput(record.predictions) if x > first_s][1:]
+
+
+def _progress_bar(run: RunSummary, progress: Progress, pace: Pace) -> None:
+    words = [progress.phase]
+    if progress.images_total:
+        words.append(f"{progress.images_done:,} of {count(progress.images_total, 'image')}")
+    if run.state == "cancelling":
+        words = ["cancelling…", *words[1:]]
+    elif pace.left is not None:
+        words.append(pace.left)
+    share = progress.images_done / progress.images_total if progress.images_total else 0.0
+    st.progress(min(1.0, share), text=literal(" · ".join(words)))
+
+
+def _figures(record: RunRecord, progress: Progress, pace: Pace, history: Sequence[float]) -> None:
+    loads = [span for span in record.spans if span.phase == "load"]
+    load_s = sum(span.seconds for span in loads)
+    with st.grid("auto", min_column_width=150, gap="xsmall"):
+        st.metric(
+            "Now",
+            rate(pace.images_per_s),
+            help="Images per second over the last ten seconds, from the run's progress. "
+            "A dash until enough images are done to tell.",
+            chart_data=list(history) or None,
+            chart_type="area",
+            border=True,
+            height="stretch",
+        )
+        _card("Elapsed", seconds(progress.elapsed_s), "Seconds since the run began.")
+        _card(
+            "Model loads",
+            f"{len(loads):,} × {seconds(load_s / len(loads))}" if loads else UNKNOWN,
+            "How often the model was loaded so far, and the mean length of one load. From the load spans.",
+        )
+
+
+def _card(label: str, value: str, help: str) -> None:
+    st.metric(label, literal(value), help=help, border=True, height="stretch")
+
+
+def _latest_pictures(record: RunRecord) -> None:
+    latest = sorted(record.predictions, key=lambda prediction: prediction.done_s)[-LATEST_PICTURES:]
+    if latest:
+        st.markdown("**Latest pictures**")
+        gallery(
+            state.store().home,
+            record.config.dataset,
+            latest[::-1],
+            columns=LATEST_PICTURES,
+            model=record.config.model,
+        )
+
+
+def _operators(operators: Sequence[OperatorProgress]) -> None:
+    if not operators:
+        return
+    st.markdown("**Operators**", help="The steps of Ray Data's plan, as its executor last saw them.")
+    st.dataframe(
+        [
+            {
+                "operator": operator.name,
+                "rows": operator.rows,
+                "tasks active": operator.tasks_active,
+                "tasks finished": operator.tasks_finished,
+                "actors": operator.actors,
+                "queued blocks": operator.queued_blocks,
+            }
+            for operator in operators
+        ],
+        hide_index=True,
+        key="live-operators",
+        alt="Ray Data's operators with their rows, tasks, actors and queued blocks.",
+    )

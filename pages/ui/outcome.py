@@ -1,0 +1,181 @@
+"""A run that has ended: what it amounts to, or why it did not, and where to go from here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from inference.config import RunConfig
+from inference.preflight import check
+from inference.results import Metrics, RunRecord, metrics, throughput
+from inference.store import RunSummary
+from pages.ui import settings, state
+from pages.ui.charts import throughput_chart
+from pages.ui.format import UNKNOWN, count, literal, percent, plain, rate, seconds
+from pages.ui.timeline import timeline_chart
+from pages.ui.widgets import gallery, metric_cards, run_cards, run_label, show, state_badge
+
+PICTURES = 12
+COMPARABLE = 8
+
+WHAT_NOW = {
+    "failed": "This run failed. Change what the reason below names, and run again.",
+    "cancelled": "This run was cancelled.",
+    "crashed": "The engine ended before the run did, and was started anew. Launch the run again; "
+    "if it happens again, lower batch size or concurrency, because memory is the usual reason.",
+}
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _ended(home: str, run_id: str, finished_at: float | None) -> tuple[RunRecord, Metrics] | None:
+    """A run that has ended changes no more, so what was read and derived once is kept."""
+    record = state.store().get(run_id)
+    return None if record is None else (record, metrics(record))
+
+
+def draw(run: RunSummary) -> None:
+    """The outcome of a run that has ended."""
+    kept = _ended(str(state.store().home), run.id, run.finished_at)
+    if kept is None:
+        st.warning("This run was deleted.", icon=":material/search_off:")
+        return
+    record, figures = kept
+    _verdict(record, figures)
+    _next_steps(run)
+    if record.predictions or record.spans:
+        metric_cards(run_cards(figures))
+        _figures(record, figures)
+        _pictures(record)
+    messages(record.messages)
+    if record.plan:
+        with st.expander("Ray Data's plan"):
+            st.code(record.plan, language=None, wrap_lines=True)
+
+
+def _verdict(record: RunRecord, figures: Metrics) -> None:
+    """The answer as a sentence with a number, or what stands in its way."""
+    if record.state == "finished":
+        st.markdown(
+            f"**{literal(record.config.strategy)} did {rate(figures.images_per_s)}**: "
+            f"{count(figures.images, 'image')} in {seconds(figures.total_s)}, "
+            f"{seconds(figures.setup_s)} of them set-up."
+            + (f" {count(figures.errors, 'image')} without an answer." if figures.errors else "")
+        )
+        return
+    show_as = st.info if record.state == "cancelled" else st.error
+    show_as(WHAT_NOW[record.state])
+    if record.error:
+        st.code(record.error, language=None, wrap_lines=True)
+    if figures.images:
+        st.caption(
+            f"Partial: {figures.images:,} of {count(record.config.limit, 'image')} were done when it ended; "
+            "what was measured until then is below."
+        )
+
+
+def _next_steps(run: RunSummary) -> None:
+    with st.container(horizontal=True, gap="small", key="next-steps"):
+        fits = check(run.config, state.hardware()).fits
+        token = state.request_key("again")
+        st.button(
+            "Run again",
+            key=f"again-{token}",
+            icon=":material/replay:",
+            disabled=not fits,
+            help="Queue a run with the settings of this one." if fits else "These settings do not fit this machine.",
+            on_click=_run_again,
+            args=(run.config, token),
+        )
+        if run.state == "finished":
+            _compare_with(run)
+
+
+def _run_again(config: RunConfig, token: str) -> None:
+    ids = state.store().enqueue([config], request_key=token)
+    state.renew_request_key("again")
+    settings.apply(config)
+    st.query_params["run"] = ids[0]
+
+
+def _compare_with(run: RunSummary) -> None:
+    others = [
+        other
+        for other in state.store().summaries(limit=50)
+        if other.id != run.id
+        and other.state == "finished"
+        and (other.config.model, other.config.dataset) == (run.config.model, run.config.dataset)
+    ][:COMPARABLE]
+    with st.popover("Compare with…", icon=":material/balance:", disabled=not others):
+        for other in others:
+            st.page_link(
+                "pages/compare.py",
+                label=literal(run_label(other)),
+                query_params={"runs": f"{other.id},{run.id}"},
+            )
+
+
+def _figures(record: RunRecord, figures: Metrics) -> None:
+    label = record.config.strategy
+    show(
+        throughput_chart({label: throughput(record.predictions)}, strategies={label: record.config.strategy}),
+        key="ended-throughput",
+    )
+    show(
+        timeline_chart(record.spans, until_s=figures.total_s, strategy=record.config.strategy),
+        key="ended-timeline",
+    )
+
+
+def _pictures(record: RunRecord) -> None:
+    if not record.predictions:
+        return
+    # Unreadable and wrong ones first: they are what a person has to look at.
+    telling = sorted(record.predictions, key=lambda p: (p.status == "ok", p.correct is not False, p.image_id))[
+        :PICTURES
+    ]
+    shown = f"{len(telling)} of {count(len(record.predictions), 'picture')}"
+    st.markdown(f"**{shown}**, those without an answer and the wrong ones first")
+    gallery(state.store().home, record.config.dataset, telling, columns=6, model=record.config.model)
+
+
+def launch_overview(runs: Sequence[RunSummary], *, shown: str) -> None:
+    """The runs that were launched together, each with its state, and the way to their comparison."""
+    with st.container(border=True, gap="xsmall", key="launch-overview"):
+        for number, run in enumerate(runs, start=1):
+            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                st.markdown(f"{number}. {literal(run.config.strategy)}", width="content")
+                state_badge(run.state)
+                st.markdown(f":gray[{literal(_result(run))}]", width="content")
+                st.space("stretch")
+                if run.id == shown:
+                    st.caption("shown below", width="content")
+                else:
+                    st.page_link(
+                        "pages/run.py",
+                        label="show",
+                        query_params=settings.query(run.config, run_ids=[run.id]),
+                    )
+        finished = [run.id for run in runs if run.state == "finished"]
+        if len(finished) > 1:
+            st.page_link(
+                "pages/compare.py",
+                label="Compare them",
+                icon=":material/balance:",
+                query_params={"runs": ",".join(finished)},
+            )
+
+
+def _result(run: RunSummary) -> str:
+    if run.metrics is not None and run.state == "finished":
+        return rate(run.metrics.images_per_s)
+    if run.progress is not None and run.progress.images_total and run.state != "queued":
+        return percent(run.progress.images_done / run.progress.images_total)
+    return UNKNOWN
+
+
+def messages(lines: Sequence[str]) -> None:
+    """What the run reported, as it stands."""
+    if lines:
+        with st.expander(f"Messages ({len(lines)})"):
+            st.code("\n".join(map(plain, lines)), language=None, wrap_lines=True)

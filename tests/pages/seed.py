@@ -1,0 +1,230 @@
+"""Home folders with runs in every state, from hand-made spans and answers, through the store's calls."""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from inference import hardware as machine
+from inference.bundled import LABELS
+from inference.bundled.samples import ensure_samples, sample_name, sample_truth
+from inference.config import RunConfig
+from inference.listing import samples_folder
+from inference.results import OperatorProgress, Prediction, Progress, Span
+from inference.store import EngineStatus, Store
+
+ENGINE_ID = "engine-of-tests"
+HARDWARE = machine.Hardware(
+    cpus=2,
+    cpu_limit=2.0,
+    cpus_logical=2,
+    cpus_physical=1,
+    cpu_model="Intel Xeon Platinum 8481C",
+    instructions=("AVX2", "AVX-512", "AVX-512 bf16"),
+    memory_bytes=23 * 1024**3,
+    memory_available_bytes=19 * 1024**3,
+    swap_bytes=0,
+    shm_bytes=12 * 1024**3,
+    disk_path="/home/someone/batchscope",
+    disk_free_bytes=61 * 1024**3,
+    disk_total_bytes=120 * 1024**3,
+    os="Debian GNU/Linux 13, Linux 6.12",
+    python="3.13.5",
+    versions=(("ray", "2.60.0"), ("torch", "2.13.0+cpu"), ("transformers", "5.1.0"), ("streamlit", "1.67.0")),
+)
+NAIVE = RunConfig(strategy="naive")
+ACTOR = RunConfig(strategy="actor")
+PLAN = """Logical plan
+MapBatches(Classifier)
++- ReadBinary
+
+Physical plan
+ActorPoolMapOperator
++- TaskPoolMapOperator"""
+
+LOAD_S = 0.31
+IMPORT_S = 2.4
+FORWARD_S = 0.027
+DECODE_S = 0.006
+
+
+def spans_of(config: RunConfig, *, seed: int = 0) -> list[Span]:
+    """What the workers and one reader of a run would have recorded."""
+    dice = random.Random(f"{config}{seed}")
+    batches = [
+        range(first, min(first + config.batch_size, config.limit))
+        for first in range(0, config.limit, config.batch_size)
+    ]
+    spans = [Span("reader 4700", "read", 0.6 + i * 0.004, 0.603 + i * 0.004, 1) for i in range(config.limit)]
+    for number in range(config.concurrency):
+        worker = f"worker {4711 + number}"
+        now = 0.9 + 0.15 * number
+        for batch, images in enumerate(batches[number :: config.concurrency]):
+            if batch == 0 or config.strategy == "naive":
+                for phase, typical in (("import", IMPORT_S if batch == 0 else 0.0004), ("load", LOAD_S)):
+                    end = now + typical * dice.uniform(0.9, 1.15)
+                    spans.append(Span(worker, phase, now, end, 0, batch if config.strategy == "naive" else -1))
+                    now = end
+            for _ in images:
+                for phase, typical in (
+                    ("preprocess", DECODE_S),
+                    ("forward", FORWARD_S),
+                    ("postprocess", 0.0006),
+                ):
+                    end = now + typical * dice.uniform(0.9, 1.2)
+                    spans.append(Span(worker, phase, now, end, 1, batch))
+                    now = end
+            now += dice.uniform(0.004, 0.03)
+    return spans
+
+
+def answers_of(
+    config: RunConfig, spans: Sequence[Span], *, wrong: Sequence[int] = (), unreadable: Sequence[int] = ()
+) -> list[Prediction]:
+    """One answer per image, in the order in which the spans finish them."""
+    ends = sorted((span.end_s, span.worker) for span in spans if span.phase == "postprocess")
+    predictions = []
+    for index, (done_s, worker) in enumerate(ends):
+        name = sample_name(index)
+        truth = sample_truth(name)
+        if index in unreadable:
+            reason = "The file is cut off: 1,204 bytes are missing."
+            predictions.append(
+                Prediction(name, status="error", reason=reason, truth=truth, done_s=done_s, worker=worker)
+            )
+            continue
+        label = LABELS[(LABELS.index(truth) + 1) % 10] if index in wrong else truth
+        score = 0.51 + (index * 37 % 48) / 100
+        top = ((label, score), *((other, (1 - score) / 9) for other in LABELS if other != label))[:5]
+        predictions.append(Prediction(name, label, score, truth=truth, top=top, done_s=done_s, worker=worker))
+    return predictions
+
+
+def engine(store: Store, *, state: str = "ready", message: str = "", alive: bool = True) -> None:
+    """The engine's account of itself; where it is alive, this very process stands for it."""
+    process = psutil.Process(os.getpid())
+    store.save_engine(
+        EngineStatus(
+            engine_id=ENGINE_ID,
+            pid=process.pid if alive else 2**22 - 1,
+            process_started_at=process.create_time(),
+            state=state,
+            message=message,
+            heartbeat_at=time.time(),
+            hardware=machine.to_dict(HARDWARE),
+            dashboard_url=None,
+        )
+    )
+
+
+def start_next(store: Store) -> str:
+    """Claim the oldest queued run and return its id."""
+    record = store.claim(ENGINE_ID, machine.to_dict(HARDWARE))
+    assert record is not None
+    return record.id
+
+
+def work(
+    store: Store,
+    run_id: str,
+    *,
+    share: float = 1.0,
+    seed: int = 0,
+    wrong: Sequence[int] = (7, 31, 64),
+    unreadable: Sequence[int] = (),
+) -> None:
+    """Let a running run come this far."""
+    record = store.get(run_id)
+    assert record is not None
+    config = record.config
+    spans = spans_of(config, seed=seed)
+    predictions = answers_of(config, spans, wrong=wrong, unreadable=unreadable)
+    predictions = predictions[: int(len(predictions) * share)]
+    until_s = predictions[-1].done_s if predictions else 1.5
+    store.save_progress(
+        run_id,
+        Progress(
+            phase="classifying",
+            images_done=len(predictions),
+            images_total=config.limit,
+            elapsed_s=until_s,
+        ),
+        spans=[span for span in spans if span.end_s <= until_s],
+        predictions=predictions,
+        operators=[
+            OperatorProgress(
+                name="MapBatches(Classifier)",
+                rows=len(predictions),
+                tasks_active=1,
+                tasks_finished=len(predictions) // config.batch_size,
+                actors=config.concurrency if config.strategy == "actor" else 0,
+                actors_restarting=0,
+                queued_blocks=2,
+            )
+        ],
+        messages=["Ray is ready."],
+    )
+
+
+def finish(store: Store, run_id: str, *, seed: int = 0, **answers: Sequence[int]) -> str:
+    """Let a running run come to its end."""
+    work(store, run_id, seed=seed, **answers)
+    store.end(run_id, "finished", plan=PLAN)
+    record = store.get(run_id)
+    assert record is not None
+    _lasted(store, run_id, max(p.done_s for p in record.predictions) + 0.8)
+    return run_id
+
+
+def finished(store: Store, config: RunConfig = ACTOR, *, seed: int = 0, **answers: Sequence[int]) -> str:
+    """One finished run; nothing else may be queued."""
+    store.enqueue([config])
+    return finish(store, start_next(store), seed=seed, **answers)
+
+
+def ended(store: Store, state: str, *, config: RunConfig = ACTOR, share: float = 0.3, error: str = "") -> str:
+    """One run that came this far and did not finish; nothing else may be queued."""
+    store.enqueue([config])
+    run_id = start_next(store)
+    work(store, run_id, share=share)
+    store.end(run_id, state, error=error or None)
+    return run_id
+
+
+def comparison(
+    store: Store,
+    configs: Sequence[RunConfig] = (NAIVE, ACTOR, ACTOR, NAIVE),
+    *,
+    done: int | None = None,
+    running_share: float | None = None,
+    **answers: Sequence[int],
+) -> list[str]:
+    """Runs that were launched together: the first `done` finished (all, if not given), one more under way."""
+    ids = store.enqueue(configs, compare=True)
+    done = len(ids) if done is None else done
+    for number in range(done):
+        finish(store, start_next(store), seed=number, **answers)
+    if running_share is not None:
+        work(store, start_next(store), share=running_share, seed=done)
+    return ids
+
+
+def samples(home: Path, count: int = 100) -> None:
+    """The pictures that belong to the answers."""
+    ensure_samples(samples_folder(home), count)
+
+
+def _lasted(store: Store, run_id: str, duration_s: float) -> None:
+    """Give an ended run a length; the store itself knows only now."""
+    with sqlite3.connect(store.path) as db:
+        db.execute(
+            "UPDATE runs SET created_at = finished_at - ?, started_at = finished_at - ? WHERE id = ?",
+            (duration_s + 1, duration_s, run_id),
+        )
+    db.close()
