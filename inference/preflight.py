@@ -46,13 +46,19 @@ def default_config(hardware: Hardware) -> RunConfig:
     """
     gpus = sum(gpu.kind == "cuda" for gpu in usable_gpus(hardware))
     free_cpus = hardware.cpus - reader_cpus(hardware)
+    fitting_workers = max(1, int(free_cpus))
+    cpus_per_worker = min(1.0, free_cpus)
     if gpus:
-        workers = min(gpus, max(1, int(free_cpus)))
-        cpus = 1.0 if free_cpus >= 1 else free_cpus
-        return RunConfig(batch_size=GPU_BATCH_SIZE, concurrency=workers, cpus_per_worker=cpus, gpus_per_worker=1.0)
-    cpus = 1.0 if free_cpus >= 1 else free_cpus
-    workers = min(MAX_DEFAULT_WORKERS, max(1, int(free_cpus)))
-    config = RunConfig(concurrency=workers, cpus_per_worker=cpus)
+        config = RunConfig(
+            batch_size=GPU_BATCH_SIZE,
+            concurrency=min(gpus, fitting_workers),
+            cpus_per_worker=cpus_per_worker,
+            gpus_per_worker=1.0,
+        )
+    else:
+        config = RunConfig(
+            concurrency=min(MAX_DEFAULT_WORKERS, fitting_workers), cpus_per_worker=cpus_per_worker
+        )
     return check(config, hardware).nearest or config
 
 

@@ -6,6 +6,7 @@ below. All times are seconds since the run began, on the clock of the machine th
 
 from __future__ import annotations
 
+import itertools
 import random
 import statistics
 from collections import defaultdict
@@ -342,7 +343,7 @@ class _Stretches:
         edges = done[:1] + done[1:][step - 1 :: step]
         if edges[-1] != done[-1]:
             edges.append(done[-1])
-        gaps = tuple(b - a for a, b in zip(edges, edges[1:], strict=False))
+        gaps = tuple(b - a for a, b in itertools.pairwise(edges))
         return cls(len(record.predictions), edges[0], gaps)
 
 

@@ -434,7 +434,7 @@ class Store:
     def _summaries(self, clause: str, values: tuple[Any, ...]) -> list[RunSummary]:
         columns = "seq, id, state, config, comparison_id, created_at, started_at, finished_at, progress, metrics, error"
         with self._reading() as db:
-            rows = db.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()  # noqa: S608  # clauses are ours
+            rows = db.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()  # noqa: S608  # ours
         return [
             RunSummary(
                 seq=row["seq"],

@@ -75,14 +75,14 @@ class Supervisor:
     def _keep_once(self) -> None:
         """Start an engine and watch it until it ends."""
         self._bury_dead_engine()
-        self._launch()
-        assert self._engine is not None
-        while self._engine.poll() is None:
+        engine = self._engine = self._launched()
+        while engine.poll() is None:
             if self._stopping.wait(CHECK_S):
                 return
             if self._is_stuck():
-                self._kill_engine()
-        if self._engine.returncode == EXIT_LOCKED:
+                engine.kill()
+                engine.wait()
+        if engine.returncode == EXIT_LOCKED:
             self._engine = None  # another server's engine serves this home folder too
             self._stopping.wait(RETRY_S)
             return
@@ -91,12 +91,12 @@ class Supervisor:
         self._engine = None
         self._stopping.wait(RETRY_S)
 
-    def _launch(self) -> None:
+    def _launched(self) -> subprocess.Popen[bytes]:
         self._engine_id = uuid.uuid4().hex
         with open(self._home / LOG_NAME, "ab") as log:
             if log.tell() > 5_000_000:
                 log.truncate(0)
-            self._engine = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "inference.engine", "--home", str(self._home)],
                 stdin=subprocess.PIPE,  # its end is how the engine learns that we are gone
                 stdout=log,
@@ -132,11 +132,6 @@ class Supervisor:
             reason="The engine that ran it died. Memory may have run out: try a lower batch size or concurrency.",
         )
 
-    def _kill_engine(self) -> None:
-        if self._engine is not None and self._engine.poll() is None:
-            self._engine.kill()
-            self._engine.wait()
-
     def _end_engine(self) -> None:
         if self._engine is None:
             return
@@ -146,7 +141,8 @@ class Supervisor:
         try:
             self._engine.wait(STOP_PATIENCE_S)
         except subprocess.TimeoutExpired:
-            self._kill_engine()
+            self._engine.kill()
+            self._engine.wait()
         _end_processes_of(self._engine_id)
         with contextlib.suppress(BatchscopeError):
             self._end_runs_of(self._engine_id)

@@ -144,9 +144,10 @@ def draw_answer(arms: Sequence[Arm]) -> None:
     st.header(format.literal(comparison.headline(arms)), anchor=False)
     for arm in arms[1:]:
         if arm.speedup is not None:
-            interval = f"{arm.label} against {arms[0].label}, {comparison.interval_text(arm.speedup)}"
+            verdict = comparison.verdict_text(arm, arms[0])
+            interval = f"ratio {format.ratio(arm.speedup.ratio)}, {comparison.interval_text(arm.speedup)}"
             why = ", which includes 1: chance alone could explain the difference" if arm.speedup.tie else ""
-            st.caption(format.literal(f"{interval}{why}. {repeats_text(arms[0], arm)}"))
+            st.caption(format.literal(f"{verdict}: {interval}{why}. {repeats_text(arms[0], arm)}"))
     for sentence in comparability([run for arm in arms for run in arm.runs]):
         st.warning(format.literal(sentence), icon=":material/warning:")
 

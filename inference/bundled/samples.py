@@ -63,10 +63,14 @@ def ensure_samples(
         return folder
     load_sources()
     # Threads are enough: Pillow releases the GIL while it resizes, filters and compresses.
-    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="samples") as pool:
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count() or 1, thread_name_prefix="samples")
+    try:
         made = pool.map(lambda index: _write_sample(folder, index), missing)
         for done, _ in enumerate(made, start=count - len(missing) + 1):
             report(done, count)
+    finally:
+        # Someone who raises from `on_progress` wants to stop, not to wait for the hundreds still queued.
+        pool.shutdown(cancel_futures=True)
     return folder
 
 

@@ -56,6 +56,9 @@ TIME_TITLE = "seconds since the run began"
 FIT_WIDTH = alt.AutoSizeParams(type="fit-x", contains="padding")
 HEIGHT = 210
 _LABEL_GAP = 17
+_LETTER_WIDTH = 7.5
+_NARROW_PLOT = 300
+_DASHES = ([1, 0], [7, 3], [2, 3], [9, 3, 2, 3])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +134,7 @@ def throughput_chart(
         tooltip=tooltips(run="run", when="time", rate="images/s"),
     )
     layers = [
-        base.mark_line(strokeWidth=2.5, interpolate="monotone"),
+        base.mark_line(strokeWidth=2.5, interpolate="monotone").encode(strokeDash=_run_dashes(lines, painted)),
         base.mark_point(filled=True, size=42, opacity=1).encode(shape=_run_shapes(lines, painted)),
         _line_labels(lines, end_s, top, x, y),
     ]
@@ -166,6 +169,17 @@ def _run_shapes(lines: Mapping[str, Any], strategies: Mapping[str, str]) -> alt.
     return alt.Shape("run:N", legend=None, scale=alt.Scale(domain=list(lines), range=shapes))
 
 
+def _run_dashes(lines: Mapping[str, Any], strategies: Mapping[str, str]) -> alt.StrokeDash:
+    """Solid for the first line of a strategy; the next ones, of the same colour, differ in their dashes."""
+    seen: dict[str, int] = {}
+    dashes = []
+    for label in lines:
+        strategy = strategies.get(label, "")
+        dashes.append(_DASHES[seen.get(strategy, 0) % len(_DASHES)])
+        seen[strategy] = seen.get(strategy, 0) + 1
+    return alt.StrokeDash("run:N", legend=None, scale=alt.Scale(domain=list(lines), range=dashes))
+
+
 def tooltips(**fields: str) -> list[alt.Tooltip]:
     """Tooltip lines: field name and what it is called."""
     return [alt.Tooltip(f"{name}:N", title=title) for name, title in fields.items()]
@@ -175,7 +189,12 @@ def _line_labels(
     lines: Mapping[str, Sequence[tuple[float, float]]], end_s: float, top: float, x: alt.X, y: alt.Y
 ) -> alt.LayerChart:
     """The names of the lines at their ends: beside one that ends early, above one at the right edge."""
-    late = {label for label, points in lines.items() if points[-1][0] > 0.72 * end_s}
+    late = {
+        label
+        for label, points in lines.items()
+        # What would not fit beside the end of the line on a narrow screen.
+        if points[-1][0] > end_s * (0.97 - len(label) * _LETTER_WIDTH / _NARROW_PLOT)
+    }
     # A name above its line must clear all of the line that lies under it.
     reach = {label: 0.15 * end_s if label in late else 0.0 for label in lines}
     tops = {
@@ -197,7 +216,7 @@ def _line_labels(
             fontSize=13,
             fontWeight=600,
             color=alt.expr(TEXT_COLOUR),
-            limit=260,
+            limit=240,
         )
         parts.append(mark.encode(x=x, y=y, text="run:N"))
     return alt.layer(*parts)

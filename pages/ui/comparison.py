@@ -40,6 +40,20 @@ was measured. The middle 95 % of the 2,000 ratios is the interval (a percentile 
 """
 
 
+TELLING = (
+    "batch_size",
+    "concurrency",
+    "dtype",
+    "compile",
+    "cpus_per_worker",
+    "gpus_per_worker",
+    "limit",
+    "model",
+    "dataset",
+)
+"""Settings in the order in which they are used to tell arms apart."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """One side of a comparison: the repeats of one configuration."""
@@ -92,14 +106,15 @@ def _median(runs: Sequence[RunRecord]) -> RunRecord:
 
 
 def arm_labels(runs: Sequence[RunRecord]) -> list[str]:
-    """The strategy, with the settings that tell runs of one strategy apart, and the id where none does."""
-    differing = [name for name in differences([run.config for run in runs]) if name != "strategy"]
-    strategies = [run.config.strategy for run in runs]
-    if len(set(strategies)) == len(strategies):
-        return strategies
-    labels = [
-        " · ".join([run.config.strategy, *(setting_text(name, run.config) for name in differing)]) for run in runs
-    ]
+    """The strategy, with as few settings as tell runs of one strategy apart, and the id where none does."""
+    differing = differences([run.config for run in runs])
+    labels = [run.config.strategy for run in runs]
+    for name in (name for name in TELLING if name in differing):
+        if len(set(labels)) == len(labels):
+            break
+        longer = [f"{label} · {setting_text(name, run.config)}" for label, run in zip(labels, runs, strict=True)]
+        if len(set(longer)) > len(set(labels)):
+            labels = longer
     if len(set(labels)) == len(labels):
         return labels
     return [f"{label} · {run.id[:6]}" for label, run in zip(labels, runs, strict=True)]
@@ -128,14 +143,20 @@ def measured(home: str, run_ids: tuple[str, ...]) -> tuple[Arm, ...]:
 
 
 def headline(arms: Sequence[Arm]) -> str:
-    """Who is faster, by how much, and whether the answers agree; plain text."""
-    baseline = arms[0]
-    sentences = [_verdict(arm, baseline) for arm in arms[1:]]
-    parts = [*sentences, _agreement_text(arms[1:])]
-    return "; ".join(part for part in parts if part)
+    """Who is faster, by how much, and whether the answers agree; plain text.
+
+    Of several arms, the fastest stands for all.
+    """
+    baseline, others = arms[0], arms[1:]
+    best = max(others, key=lambda arm: arm.speedup.ratio if arm.speedup else 0.0)
+    sentence = verdict_text(best, baseline)
+    if len(others) > 1:
+        sentence = f"the fastest of {len(others)}: {sentence}"
+    return f"{sentence}; {_agreement_text(others)}"
 
 
-def _verdict(arm: Arm, baseline: Arm) -> str:
+def verdict_text(arm: Arm, baseline: Arm) -> str:
+    """`actor is 6.8 × faster than naive`; plain text."""
     found = arm.speedup
     if found is None:
         return f"{arm.label} cannot be set against {baseline.label}: one of them has no answers"
