@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import streamlit as st
 
 from inference.errors import StoreUnavailable
-from inference.store import home_folder
-from inference.supervisor import Supervisor
 from pages.ui import header, state
 from pages.ui.format import literal
 
@@ -26,14 +23,6 @@ PAGES = {
 }
 
 
-@st.cache_resource(show_spinner=False)
-def keep_engine(home: str) -> Supervisor:
-    """Start the keeper of the engine, once for all sessions of this server."""
-    supervisor = Supervisor(Path(home))
-    supervisor.start()
-    return supervisor
-
-
 def main() -> None:
     """Draw the page that the address names, under the header."""
     st.set_page_config(
@@ -46,13 +35,13 @@ def main() -> None:
     try:
         state.store()
         if os.environ.get("BATCHSCOPE_NO_ENGINE") != "1":
-            keep_engine(str(home_folder()))
+            state.keep_engine()
         header.draw()
         state.enter_app()
         page.run()
     except StoreUnavailable as error:
         st.error(literal(error), icon=":material/database_off:")
-        st.stop()
 
 
-main()
+if __name__ == "__main__":
+    main()

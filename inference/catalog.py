@@ -6,10 +6,10 @@ is `checking`.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -109,28 +109,32 @@ def image_path(dataset: str, image_id: str, home: Path) -> Path | None:
         return None
     if root is None:
         return None
-    path = (root / image_id).resolve()
-    return path if path.is_relative_to(root.resolve()) and path.is_file() else None
+    try:
+        path = (root / image_id).resolve()
+        return path if path.is_relative_to(root.resolve()) and path.is_file() else None
+    except (OSError, RuntimeError, ValueError):  # a name too long, links in a circle, a null character
+        return None
 
 
 def _hub_state(model_id: str) -> tuple[str, str]:
     if checkpoints.is_cached(model_id):
         return "cached", "Cached: works with no network."
-    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+    if checkpoints.is_offline():
         return "unreachable", "Not cached, and HF_HUB_OFFLINE is set."
-    return _probed(f"model {model_id}", lambda: _ask_hub(model_id))
+    return _probed(
+        f"model {model_id}",
+        lambda: _ask_hub(model_id),
+        unreachable="Not reachable: the Hugging Face hub does not answer.",
+    )
 
 
 def _ask_hub(model_id: str) -> tuple[str, str]:
-    try:
-        size = checkpoints.download_bytes(model_id, timeout_s=PROBE_TIMEOUT_S)
-    except Exception:  # noqa: BLE001  # whatever went wrong, the entry's state is the same and says so
-        return "unreachable", "Not reachable: the Hugging Face hub does not answer."
+    size = checkpoints.download_bytes(model_id, timeout_s=PROBE_TIMEOUT_S)
     return "download", f"Needs a download of {size / 1e6:.0f} MB."
 
 
 def _bucket_state(uri: str) -> tuple[str, str]:
-    return _probed(f"bucket {uri}", lambda: _ask_bucket(uri))
+    return _probed(f"bucket {uri}", lambda: _ask_bucket(uri), unreachable="Not reachable: the bucket does not answer.")
 
 
 def _ask_bucket(uri: str) -> tuple[str, str]:
@@ -138,11 +142,8 @@ def _ask_bucket(uri: str) -> tuple[str, str]:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     base = f"{endpoint.rstrip('/')}/{bucket}" if endpoint else f"https://{bucket}.s3.amazonaws.com"
     address = f"{base}?list-type=2&max-keys=1&prefix={prefix}"
-    try:
-        with urllib.request.urlopen(address, timeout=PROBE_TIMEOUT_S):  # noqa: S310  # our own https or endpoint
-            return "download", "Reachable: each run reads it over the network."
-    except (urllib.error.URLError, TimeoutError, OSError):
-        return "unreachable", "Not reachable: the bucket does not answer."
+    with urllib.request.urlopen(address, timeout=PROBE_TIMEOUT_S):  # noqa: S310  # our own https or endpoint
+        return "download", "Reachable: each run reads it over the network."
 
 
 _answers: dict[str, tuple[float, tuple[str, str]]] = {}
@@ -150,18 +151,26 @@ _asking: set[str] = set()
 _lock = threading.Lock()
 
 
-def _probed(key: str, ask: Callable[[], tuple[str, str]]) -> tuple[str, str]:
-    """The latest answer to a slow question; asks again in the background when it is older than a minute."""
+def _probed(key: str, ask: Callable[[], tuple[str, str]], *, unreachable: str) -> tuple[str, str]:
+    """The latest answer to a slow question; asks again in the background when it is older than a minute.
+
+    Where asking raises, whatever it was, the answer is `unreachable`.
+    """
     with _lock:
-        asked_at, answer = _answers.get(key, (0.0, ("checking", "Asking the network.")))
+        # Minus infinity, not 0: the monotonic clock of a machine that has just started is below a minute itself.
+        asked_at, answer = _answers.get(key, (-math.inf, ("checking", "Asking the network.")))
         if time.monotonic() - asked_at > PROBE_KEPT_S and key not in _asking:
             _asking.add(key)
-            threading.Thread(target=_ask, args=(key, ask), daemon=True, name=f"probe {key}").start()
+            thread = threading.Thread(target=_ask, args=(key, ask, unreachable), daemon=True, name=f"probe {key}")
+            thread.start()
     return answer
 
 
-def _ask(key: str, ask: Callable[[], tuple[str, str]]) -> None:
-    answer = ask()
+def _ask(key: str, ask: Callable[[], tuple[str, str]], unreachable: str) -> None:
+    try:
+        answer = ask()
+    except Exception:  # noqa: BLE001  # the entry's state says so, and a thread that died would leave it checking
+        answer = "unreachable", unreachable
     with _lock:
         _answers[key] = (time.monotonic(), answer)
         _asking.discard(key)

@@ -6,20 +6,27 @@ code is ever run.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from inference.bundled import DIGITS_MODEL_DIR
 from inference.errors import ModelUnavailable
+
+if TYPE_CHECKING:
+    from huggingface_hub.hf_api import ModelInfo
 
 DIGITS = "digits"
 RESNET_50_UNTRAINED = "resnet-50-untrained"
 RESNET_50 = "microsoft/resnet-50"
 
-_WANTED_FILES = ["*.json", "*.safetensors"]
+_WEIGHTS = ".safetensors"
+_WANTED = (".json", _WEIGHTS)
+_PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _HUB_ID = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
 _HUB_TIMEOUT_S = 5.0
 
@@ -35,12 +42,19 @@ def is_checkpoint(folder: Path) -> bool:
 
 
 def absolute(model: str) -> str:
-    """The model as every process understands it: a catalogue name, a hub id, or an absolute path."""
-    if model in (DIGITS, RESNET_50_UNTRAINED):
+    """The model as every process understands it: a catalogue name, a hub id, or an absolute path.
+
+    Raises `ModelUnavailable` for a path that no system could have. A blank name stays one: `RunConfig` refuses it.
+    """
+    if model in (DIGITS, RESNET_50_UNTRAINED) or not model.strip():
         return model
-    path = Path(model).expanduser()
-    looks_local = path.is_absolute() or model.startswith((".", "~")) or path.is_dir()
-    return str(path.resolve()) if looks_local else model
+    try:
+        path = Path(model).expanduser()
+        looks_local = path.is_absolute() or model.startswith((".", "~")) or path.is_dir()
+        return str(path.resolve()) if looks_local else model
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, links in a circle, a null character
+        reason = str(error).rstrip(".")
+        raise ModelUnavailable(f"{model!r} is neither a folder nor a hub id: {reason}. Give another one.") from error
 
 
 def folder_of(model: str, home: Path, *, make_untrained: Callable[[Path], None]) -> Path:
@@ -66,11 +80,23 @@ def folder_of(model: str, home: Path, *, make_untrained: Callable[[Path], None])
 
 
 def check(folder: Path, model: str) -> None:
-    """Raise `ModelUnavailable` unless the folder holds an image classifier that is safe to load."""
+    """Raise `ModelUnavailable` unless the folder holds an image classifier that is safe to load, whole."""
+    _check_config(folder, model)
+    _check_whole(folder, model)
+
+
+def _check_whole(folder: Path, model: str) -> None:
+    _check_files({path.name for path in folder.iterdir() if path.is_file()}, model)
+    missing = _missing_shards(folder)
+    if missing:
+        raise ModelUnavailable(f"{model} is not whole: {missing[0]} is missing. Copy or download it again.")
+
+
+def _check_config(folder: Path, model: str) -> None:
     if not (folder / "config.json").is_file():
         raise ModelUnavailable(f"{model} has no config.json: it is not a Transformers model.")
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = _json(folder / "config.json")
         architectures = tuple(config.get("architectures") or ())
     except (ValueError, AttributeError, TypeError, OSError) as error:
         raise ModelUnavailable(f"The config.json of {model} cannot be read: {error}.") from error
@@ -82,35 +108,78 @@ def check(folder: Path, model: str) -> None:
             f"{model} is not an image classifier: its architecture is {named}, not one that ends in "
             "ForImageClassification."
         )
-    if not is_checkpoint(folder):
+
+
+def _check_files(names: set[str], model: str) -> None:
+    if not any(name.endswith(_WEIGHTS) for name in names):
         raise ModelUnavailable(
             f"{model} has no safetensors weights. Pickled weights can run code and are not loaded: convert them "
             "with save_pretrained, or choose another model."
         )
+    if names.isdisjoint(_PREPROCESSORS):
+        raise ModelUnavailable(
+            f"{model} has no {_PREPROCESSORS[0]}, which says how its images are prepared: save its image processor "
+            "beside it, or choose another model."
+        )
+
+
+def _missing_shards(folder: Path) -> list[str]:
+    """Weight files that an index in the folder names and the folder lacks; an index that cannot be read itself."""
+    missing = []
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            named = set(_json(index)["weight_map"].values())
+            missing += sorted(name for name in named if not (folder / name).is_file())
+        except (ValueError, KeyError, AttributeError, TypeError, OSError):
+            missing.append(index.name)
+    return missing
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+# -- the hub -----------------------------------------------------------------------------------------------------
 
 
 def is_cached(model_id: str) -> bool:
-    """Whether the hub's cache on this machine holds the model whole."""
+    """Whether the hub's cache on this machine holds the model whole; takes no time worth speaking of."""
     return _cached_folder(model_id) is not None
 
 
 def download_bytes(model_id: str, *, timeout_s: float) -> int:
     """How many bytes a download of the model takes, as the hub says; raises what the hub's client raises."""
+    return sum(_wanted_files(_ask_hub(model_id, timeout_s)).values())
+
+
+def _ask_hub(model_id: str, timeout_s: float) -> ModelInfo:
     from huggingface_hub import HfApi
 
-    info = HfApi().model_info(model_id, files_metadata=True, timeout=timeout_s)
-    return sum(file.size or 0 for file in info.siblings or () if file.rfilename.endswith((".json", ".safetensors")))
+    return HfApi().model_info(model_id, files_metadata=True, timeout=timeout_s)
+
+
+def _wanted_files(info: ModelInfo) -> dict[str, int]:
+    """Name → bytes of the files that loading takes, the weights last: without them nothing counts as cached."""
+    files = {
+        file.rfilename: file.size or 0
+        for file in info.siblings or ()
+        if file.rfilename.endswith(_WANTED) and "/" not in file.rfilename
+    }
+    return dict(sorted(files.items(), key=lambda file: file[0].endswith(_WEIGHTS)))
 
 
 def _cached_folder(model_id: str) -> Path | None:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    # The cache's layout is documented; the client's own functions take a quarter of a second to import.
+    from huggingface_hub.constants import HF_HUB_CACHE
 
+    repository = Path(HF_HUB_CACHE, f"models--{model_id.replace('/', '--')}")
     try:
-        folder = Path(snapshot_download(model_id, allow_patterns=_WANTED_FILES, local_files_only=True))
-    except (LocalEntryNotFoundError, OSError, ValueError):
+        commit = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
+        folder = repository / "snapshots" / commit
+        _check_whole(folder, model_id)
+    except (OSError, ValueError, ModelUnavailable):
         return None
-    return folder if is_checkpoint(folder) else None
+    return folder if (folder / "config.json").is_file() else None
 
 
 def _from_hub(model: str) -> Path:
@@ -119,13 +188,12 @@ def _from_hub(model: str) -> Path:
     cached = _cached_folder(model)
     if cached is not None:
         return cached
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
-    # The size first: it answers within seconds whether the hub and the model are there at all.
     try:
-        download_bytes(model, timeout_s=_HUB_TIMEOUT_S)
-        return Path(snapshot_download(model, allow_patterns=_WANTED_FILES, etag_timeout=_HUB_TIMEOUT_S))
+        return _download(model)
+    except ModelUnavailable:
+        raise
     except GatedRepoError as error:
         raise ModelUnavailable(
             f"{model} is gated: accept its terms on the hub, and set HF_TOKEN to a token of yours."
@@ -133,7 +201,46 @@ def _from_hub(model: str) -> Path:
     except RepositoryNotFoundError as error:
         raise ModelUnavailable(f"The hub has no model {model}, or it is private. Check the spelling.") from error
     except Exception as error:  # the client also raises its HTTP library's own errors, of which there are many
-        raise ModelUnavailable(
-            f"{model} is not cached here, and {os.environ.get('HF_ENDPOINT', 'the Hugging Face hub')} could not be "
-            f"reached ({type(error).__name__}). Connect to it, or choose {DIGITS} or {RESNET_50_UNTRAINED}."
-        ) from error
+        raise ModelUnavailable(_why_no_download(model, error)) from error
+
+
+def _download(model: str) -> Path:
+    """Fetch the model into the hub's cache; what speaks against loading it is found before its weights are fetched."""
+    from huggingface_hub import hf_hub_download
+
+    files = _wanted_files(_ask_hub(model, _HUB_TIMEOUT_S))  # answers within seconds whether the hub is there at all
+    if "config.json" not in files:
+        raise ModelUnavailable(f"{model} has no config.json: it is not a Transformers model.")
+    # One by one, where `snapshot_download` would ask without a time limit (huggingface_hub 2.4).
+    folder = Path(hf_hub_download(model, "config.json", etag_timeout=_HUB_TIMEOUT_S)).parent
+    _check_config(folder, model)
+    _check_files(set(files), model)
+    for name in files:
+        hf_hub_download(model, name, etag_timeout=_HUB_TIMEOUT_S)
+    return folder
+
+
+def _why_no_download(model: str, error: Exception) -> str:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    instead = f"choose {DIGITS} or {RESNET_50_UNTRAINED}"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        return f"{model} could not be kept in {HF_HUB_CACHE}: {error.strerror}. Make room there, or {instead}."
+    if is_offline():
+        return f"{model} is not cached here, and HF_HUB_OFFLINE forbids to download it. Unset it, or {instead}."
+    hub = os.environ.get("HF_ENDPOINT", "the Hugging Face hub")
+    return f"{model} is not cached here, and {hub} could not be reached ({_name(error)}). Connect to it, or {instead}."
+
+
+def is_offline() -> bool:
+    """Whether the environment forbids the hub's client to use the network."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    return bool(HF_HUB_OFFLINE)
+
+
+def _name(error: BaseException) -> str:
+    """The kind of the error at the root: the client wraps a time-out in errors about its cache."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__

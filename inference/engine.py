@@ -121,6 +121,7 @@ class Engine:
         try:
             ensure_samples(samples_folder(self.store.home), on_progress=report)
             if idle():
+                self._message = "warming workers"
                 workers = preflight.default_config(self._hardware).concurrency
                 ray_session.warm.ensure(actors=workers, tasks=workers, keep_waiting=idle)
         except _Interrupted:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference import checkpoints, listing, preflight, runner
-from inference.bundled.samples import ensure_samples
+from inference.bundled.samples import SAMPLE_COUNT, ensure_samples
 from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, RunCancelled
 from inference.hardware import Hardware
 from inference.identity import LOG_NAME
@@ -47,6 +47,7 @@ class Execution:
         self._config = record.config
         self._stopping = stopping
         self._messages: list[str] = []
+        self._rerun_message = ""
         self._pending_spans: list[Span] = []
         self._pending_predictions: list[Prediction] = []
         self._plan: str | None = None
@@ -118,9 +119,8 @@ class Execution:
         self._pending_predictions += event.predictions
         self._ray.warm.mark_used({int(span.worker.split()[1]) for span in event.spans})
         self._plan = event.plan or self._plan
-        restarted = f"Ray restarted a worker that had died ({event.restarts} so far)."
-        if event.restarts and restarted not in self._messages:
-            self._messages.append(restarted)
+        if event.reruns:
+            self._rerun_message = f"A worker died; another one did its work again ({event.reruns} blocks so far)."
 
     def _save(self, event: runner.Event) -> None:
         self._store.save_progress(
@@ -130,11 +130,12 @@ class Execution:
                 images_done=event.images_done,
                 images_total=event.images_total,
                 elapsed_s=event.elapsed_s,
+                clock_started_at=event.started_at,
             ),
             spans=self._pending_spans,
             predictions=self._pending_predictions,
             operators=event.operators,
-            messages=self._messages,
+            messages=[*self._messages, *([self._rerun_message] if self._rerun_message else [])],
         )
         self._pending_spans, self._pending_predictions = [], []
 
@@ -159,7 +160,7 @@ class Execution:
             )
         else:
             if config.dataset == listing.DIGITS:
-                self._make_samples(min(config.limit, listing.SAMPLE_COUNT))
+                self._make_samples(min(config.limit, SAMPLE_COUNT))
             images = listing.list_local(config.dataset, self._store.home, config.limit)
         if images.skipped:
             self._messages.append(f"{images.skipped} entries were skipped: no regular files in this folder.")

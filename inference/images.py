@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from typing import cast
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -18,6 +19,8 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff",
 
 MAX_PIXELS = 100_000_000
 """Checked from the header, before any pixel is decoded: 100 megapixels take 300 MB as RGB."""
+
+MAX_GREY = 65535
 
 
 class Undecodable(Exception):
@@ -47,7 +50,7 @@ def decode(data: bytes) -> Image.Image:
     except MemoryError:
         raise Undecodable("too large for this machine's memory") from None
     except Exception as error:  # a broken file may raise anything; one image must not cost another
-        raise Undecodable(f"broken: {error or type(error).__name__}") from error
+        raise Undecodable(f"broken: {str(error) or type(error).__name__}") from error
 
 
 def _check_size(image: Image.Image) -> None:
@@ -59,13 +62,27 @@ def _check_size(image: Image.Image) -> None:
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, tuple) and max(transparent) > 255:
+        # Pillow keeps the high bytes of 16-bit colours, but both bytes of the one that stands for transparency.
+        image.info["transparency"] = tuple(value >> 8 for value in transparent)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        # Pillow's own conversion clips to 255; a 16-bit grey picture would come out white.
-        image = image.convert("I").point(lambda value: value / 257).convert("L")
+        image = _grey_of_16_bits(image)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layer = image.convert("RGBA")
-        paper = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(paper, layer).convert("RGB")
-    return image.convert("RGB")
+        paper = Image.new("RGB", layer.size, "white")
+        paper.paste(layer, mask=layer.getchannel("A"))
+        return paper
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _grey_of_16_bits(image: Image.Image) -> Image.Image:
+    """8-bit grey; Pillow's own conversion clips to 255, so that a 16-bit picture would come out white."""
+    values = image.convert("I")
+    low, high = cast(tuple[int, int], values.getextrema())
+    if image.mode == "F" or not 0 <= low <= high <= MAX_GREY:
+        raise Undecodable("its grey values are not 8 or 16 bits, so nothing says which of them is white")
+    grey = values.point(lambda value: value / 257).convert("L")
+    if "transparency" in grey.info:
+        grey.info["transparency"] //= 257
+    return grey

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from inference.bundled.samples import SAMPLE_COUNT, sample_name, sample_truth
 from inference.errors import DataUnavailable
 from inference.images import EXTENSIONS
+
+if TYPE_CHECKING:
+    from pyarrow import fs
 
 DIGITS = "digits"
 IMAGENETTE = "imagenette"
@@ -59,7 +63,8 @@ class ImageList:
     found: int
     """Images that the data set has, at least: listing stops a little beyond what was asked for."""
     skipped: int = 0
-    """Entries with an image's name that are no regular files, or lead out of the folder."""
+    """Entries that were passed over: no regular file, a link that leads out of the folder, a name that is no text,
+    a sub-folder that may not be read."""
 
 
 def samples_folder(home: Path) -> Path:
@@ -77,43 +82,62 @@ def root_folder(dataset: str, home: Path) -> Path | None:
 def absolute(dataset: str) -> str:
     """The data set as every process understands it: a catalogue name, or an absolute path.
 
-    Raises `DataUnavailable` for an address that is not a local path.
+    Raises `DataUnavailable` for an address that is not a local path. A blank name stays one: `RunConfig` refuses it.
     """
-    if dataset in (DIGITS, IMAGENETTE):
+    if dataset in (DIGITS, IMAGENETTE) or not dataset.strip():
         return dataset
     if "://" in dataset or dataset.startswith(("\\\\", "//")):
         raise DataUnavailable(
             f"{dataset} is not a data set that can be read: give the path of a local folder, "
             f"or one of {DIGITS}, {IMAGENETTE}."
         )
-    return str(Path(dataset).expanduser().resolve())
+    try:
+        return str(Path(dataset).expanduser().resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # no such user, links in a circle, a null character
+        raise DataUnavailable(
+            f"{dataset!r} is not the path of a folder: {str(error).rstrip('.')}. Give another one."
+        ) from error
 
 
 def list_local(dataset: str, home: Path, limit: int) -> ImageList:
-    """The first `limit` images of the digits samples or of a local folder, sorted by path.
+    """The first `limit` images of the digits samples or of a local folder: a folder's files, then its sub-folders'.
 
     Raises `DataUnavailable` when the folder is missing, unreadable, or holds no image.
     """
     if dataset == DIGITS:
         return list_samples(home, limit)
     root = Path(absolute(dataset))
-    if not root.is_dir():
-        raise DataUnavailable(f"There is no folder {root}. Give the path of a folder with images.")
-    if not os.access(root, os.R_OK | os.X_OK):
-        raise DataUnavailable(f"The folder {root} may not be read: change its permissions or choose another.")
-    images, skipped = [], 0
-    for relative in _walk(root):
-        if _leads_nowhere_else(root, relative):
+    _require_readable(root)
+    images: list[ImageRef] = []
+    skipped: list[object] = []
+    for relative in _walk(root, on_error=skipped.append):
+        if _is_usable(root, relative):
             images.append(ImageRef(image_id=str(relative), uri=str(root / relative), truth=_truth(relative)))
         else:
-            skipped += 1
+            skipped.append(relative)
         if len(images) > limit:  # one beyond tells that there are more
             break
     if not images:
+        but = f" ({len(skipped)} entries were passed over)" if skipped else ""
         raise DataUnavailable(
-            f"The folder {root} holds no images (looked for {', '.join(EXTENSIONS)}, also in sub-folders)."
+            f"The folder {root} holds no images{but}: looked for {', '.join(EXTENSIONS)}, also in sub-folders."
         )
-    return ImageList(images=tuple(images[:limit]), found=len(images), skipped=skipped)
+    return ImageList(images=tuple(images[:limit]), found=len(images), skipped=len(skipped))
+
+
+def _require_readable(root: Path) -> None:
+    try:
+        with os.scandir(root) as entries:
+            next(entries, None)
+        os.stat(os.path.join(root, "."))  # listing names needs one permission, opening them another
+    except FileNotFoundError:
+        raise DataUnavailable(f"There is no folder {root}. Give the path of a folder with images.") from None
+    except NotADirectoryError:
+        raise DataUnavailable(f"{root} is not a folder. Give the path of the folder that it lies in.") from None
+    except PermissionError:
+        raise DataUnavailable(f"The folder {root} may not be read: change its permissions or choose another.") from None
+    except OSError as error:
+        raise DataUnavailable(f"The folder {root} cannot be read: {error.strerror}. Choose another.") from error
 
 
 def list_samples(home: Path, limit: int) -> ImageList:
@@ -136,8 +160,8 @@ def list_bucket(root_uri: str, limit: int, labels: dict[str, str], *, region: st
         entries = bucket_filesystem(region).get_file_info(fs.FileSelector(prefix, recursive=True))
     except OSError as error:
         raise DataUnavailable(
-            f"{root_uri} could not be listed: {error}. It is read without credentials over the network: check "
-            f"that this machine reaches it, or choose {DIGITS}, which needs no network."
+            f"{root_uri} could not be listed: {_bucket_reason(error)}. It is read without credentials over "
+            f"the network: check that this machine reaches it, or choose {DIGITS}, which needs no network."
         ) from error
     keys = sorted(e.path for e in entries if e.is_file and e.path.lower().endswith(EXTENSIONS))
     if not keys:
@@ -150,7 +174,7 @@ def list_bucket(root_uri: str, limit: int, labels: dict[str, str], *, region: st
     return ImageList(images=tuple(images), found=len(keys))
 
 
-def bucket_filesystem(region: str | None = None) -> object:
+def bucket_filesystem(region: str | None = None) -> fs.S3FileSystem:
     """Anonymous access to S3, answering within seconds; `AWS_ENDPOINT_URL` points it at another server."""
     from pyarrow import fs
 
@@ -166,21 +190,28 @@ def bucket_filesystem(region: str | None = None) -> object:
     )
 
 
-def _walk(root: Path) -> Iterator[PurePosixPath]:
-    """Relative paths of everything that has an image's extension, in sorted order, links not followed."""
-    for folder, subfolders, files in os.walk(root):
+def _bucket_reason(error: OSError) -> str:
+    """The part of an Arrow S3 error that tells a person something."""
+    text = str(error).partition(" operation: ")[2] or str(error)
+    return re.sub(r"^curlCode: \d+, |;? ?\(Request ID: [^)]*\)|\.$", "", text).strip() or "no reason given"
+
+
+def _walk(root: Path, on_error: Callable[[OSError], None]) -> Iterator[PurePosixPath]:
+    """Relative paths of everything that has an image's extension, in a fixed order, links not followed."""
+    for folder, subfolders, files in os.walk(root, onerror=on_error):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(files):
             if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
                 yield PurePosixPath(Path(folder, name).relative_to(root).as_posix())
 
 
-def _leads_nowhere_else(root: Path, relative: PurePosixPath) -> bool:
+def _is_usable(root: Path, relative: PurePosixPath) -> bool:
     """Whether this is a regular file inside the folder: no FIFO that blocks, no link that leads out."""
     path = root / relative
     try:
+        str(relative).encode()  # a name in another encoding could be neither stored nor shown
         return path.resolve().is_relative_to(root) and stat.S_ISREG(path.stat().st_mode)
-    except OSError:
+    except (OSError, RuntimeError, UnicodeError):  # RuntimeError: links in a circle
         return False
 
 

@@ -56,9 +56,7 @@ def default_config(hardware: Hardware) -> RunConfig:
             gpus_per_worker=1.0,
         )
     else:
-        config = RunConfig(
-            concurrency=min(MAX_DEFAULT_WORKERS, fitting_workers), cpus_per_worker=cpus_per_worker
-        )
+        config = RunConfig(concurrency=min(MAX_DEFAULT_WORKERS, fitting_workers), cpus_per_worker=cpus_per_worker)
     return check(config, hardware).nearest or config
 
 

@@ -8,22 +8,20 @@ carry `MODEL_WORKER_VARIABLE` in their environment, and only they import. See `i
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
+
+from inference import recorder
 
 MODEL_WORKER_VARIABLE = "BATCHSCOPE_MODEL_WORKER"
 """Its value is the folder in which the process announces, by a file named after its id, that it is warm."""
 
-imported_at: tuple[float, float] | None = None
-"""Start and end of the import in this process, in seconds since the epoch; None if it did not import."""
-
 
 def _import_models(announce_in: Path) -> None:
-    global imported_at
-    start = time.time()
-    import inference.models  # noqa: F401  # the import is the point
+    start_at = recorder.now_s()
+    import inference.models
+    import inference.strategies  # noqa: F401  # the imports are the point: Ray Data is one of them
 
-    imported_at = (start, time.time())
+    recorder.note_imports(start_at, recorder.now_s())
     (announce_in / str(os.getpid())).touch()
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-import pyarrow as pa
 import ray
 import ray.data
 
+from inference.datasets import image_bytes
 from inference.hardware import Hardware
 from inference.identity import ray_folder
+from inference.listing import ImageRef
 from inference.warm import SYSTEM_CONFIG, WarmWorkers
 
 
@@ -48,15 +50,15 @@ class RaySession:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def prime(self) -> None:
-        """Pay once, before any run, for what Ray Data does at its first execution: imports, its statistics actor."""
+        """Pay once, before any run, for what Ray Data does at its first execution.
+
+        Imports in the engine and in the process that will read, and Ray Data's own statistics actor.
+        """
         ray.data.DataContext.get_current().enable_progress_bars = False
-        one_row = ray.data.from_arrow(pa.table({"image_id": ["none"]}))
-        one_row.map_batches(_same, batch_size=None, batch_format="pyarrow", num_cpus=1).materialize()
+        this_file = ImageRef(image_id="none", uri=__file__)
+        image_bytes((this_file,), batch_size=1, num_cpus=1, run_started_at=time.time()).materialize()
 
     def in_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function in a worker process, for what needs torch; its value, or its error."""
-        return ray.get(ray.remote(num_cpus=1)(function).remote(*arguments))
-
-
-def _same(block: pa.Table) -> pa.Table:
-    return block
+        task = ray.remote(num_cpus=1, runtime_env=self.warm.runtime_env)(function)
+        return ray.get(task.remote(*arguments))

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 
 import psutil
 
-from inference import preload
 from inference.results import Span
 
 # `perf_counter` measures, the wall clock lines processes up: every time is the former moved onto the latter once.
@@ -22,9 +21,18 @@ _WALL_OFFSET_S = time.time() - time.perf_counter()
 _process_started_at = psutil.Process().create_time()
 
 
+_imported_at: tuple[float, float] | None = None
+
+
 def now_s() -> float:
     """Seconds since the epoch, monotonic within this process."""
     return time.perf_counter() + _WALL_OFFSET_S
+
+
+def note_imports(start_at: float, end_at: float) -> None:
+    """Remember when this process imported what a model needs, in seconds since the epoch."""
+    global _imported_at
+    _imported_at = (start_at, end_at)
 
 
 class Recorder:
@@ -59,11 +67,9 @@ class Recorder:
         """
         if self._spans or self._batch > 0 or _process_started_at < self._run_started_at:
             return
-        imported_at = preload.imported_at
-        ready_at = imported_at[0] if imported_at else now_s()
-        self._add_epoch("start", _process_started_at, ready_at)
-        if imported_at:
-            self._add_epoch("import", *imported_at)
+        self._add_epoch("start", _process_started_at, _imported_at[0] if _imported_at else now_s())
+        if _imported_at:
+            self._add_epoch("import", *_imported_at)
 
     def _add_epoch(self, phase: str, start_at: float, end_at: float) -> None:
         origin = self._run_started_at

@@ -113,6 +113,8 @@ class Progress:
     images_done: int = 0
     images_total: int = 0
     elapsed_s: float = 0.0
+    clock_started_at: float | None = None
+    """When the run's clock started, in seconds since the epoch: preparations are over; None before that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

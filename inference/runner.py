@@ -12,7 +12,7 @@ import json
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +41,8 @@ STOP_TIMEOUT_S = 8.0
 class Event:
     """What is new since the event before."""
 
+    started_at: float
+    """When the run's clock started, in seconds since the epoch."""
     elapsed_s: float
     images_done: int
     images_total: int
@@ -50,8 +52,8 @@ class Event:
     operators: tuple[OperatorProgress, ...] = ()
     plan: str | None = None
     """Ray Data's plan; comes with the last event."""
-    restarts: int = 0
-    """Actors that Ray has restarted so far."""
+    reruns: int = 0
+    """Blocks so far that Ray ran again because the worker that had them died."""
 
 
 def run(
@@ -62,7 +64,7 @@ def run(
     reader_cpus: float,
     runtime_env: Mapping[str, Any],
     stall_s: float = STALL_S,
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Run the configured strategy over the images, yielding events at least every `TICK_S` seconds.
 
     Close the generator to cancel: actors and tasks are gone when `close()` returns. Raises `RunFailed` when
@@ -79,13 +81,15 @@ def run(
     truths = {image.image_id: image.truth for image in images.images}
     reading = _Reading(answers, watch)
     reading.start()
-    done = 0
+    done = reruns = 0
     try:
         while True:
             item = reading.next(timeout=TICK_S)
             spans, predictions = _parsed(item, truths) if isinstance(item, pa.Table) else ((), ())
             done += len(predictions)
+            reruns += isinstance(item, pa.Table) and item["attempt"][0].as_py() > 0
             yield Event(
+                started_at=started_at,
                 elapsed_s=recorder.now_s() - started_at,
                 images_done=done,
                 images_total=len(images.images),
@@ -94,7 +98,7 @@ def run(
                 predictions=predictions,
                 operators=watch.operators,
                 plan=_plan_text(answers) if item is _END else None,
-                restarts=watch.restarts,
+                reruns=reruns,
             )
             if item is _END:
                 break
@@ -143,11 +147,9 @@ class _Watch:
 
     def __init__(self, stall_s: float) -> None:
         self.operators: tuple[OperatorProgress, ...] = ()
-        self.restarts = 0
         self.reason: RunFailed | RunCancelled | None = None
         self._stall_s = stall_s
         self._cancelled = threading.Event()
-        self._restarting: dict[str, int] = {}
         self._last_change = time.monotonic()
 
     def cancel(self) -> None:
@@ -161,7 +163,6 @@ class _Watch:
             raise self.reason
         # Ray Data shows progress per operator only as bars or on the dashboard; this is its source (2.60).
         seen = tuple(_operator(op, state) for op, state in executor._topology.items())[1:]
-        self._count_restarts(seen)
         if seen != self.operators:
             self.operators, self._last_change = seen, time.monotonic()
         elif time.monotonic() - self._last_change > self._stall_s:
@@ -170,12 +171,6 @@ class _Watch:
                 "for CPUs or memory that never get free: lower concurrency or CPUs per worker."
             )
             raise self.reason
-
-    def _count_restarts(self, operators: tuple[OperatorProgress, ...]) -> None:
-        for operator in operators:
-            before = self._restarting.get(operator.name, 0)
-            self.restarts += max(0, operator.actors_restarting - before)
-            self._restarting[operator.name] = operator.actors_restarting
 
 
 def _operator(op: Any, state: Any) -> OperatorProgress:

@@ -364,7 +364,7 @@ class Store:
             if version > len(steps):
                 raise StoreUnavailable(
                     f"{self.path} was written by a newer Batchscope (version {version}, this one knows "
-                    f"{len(steps)}). It was left as it is: update Batchscope, or set BATCHSCOPE_HOME to another folder."
+                    f"{len(steps)}). It was left as it is: install the newer one, or choose another folder with BATCHSCOPE_HOME."
                 )
             if version == len(steps):
                 return

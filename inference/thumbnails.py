@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
-import tempfile
 from pathlib import Path
+from threading import get_ident
 
 from PIL import Image
 
@@ -40,11 +41,11 @@ def thumbnail(home: Path, dataset: str, image_id: str) -> bytes | None:
 
 def _keep(path: Path, data: bytes) -> None:
     """Write whole or not at all; a full disk costs only the cache."""
+    part = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
+        part.write_bytes(data)
+        os.replace(part, path)
     except OSError:
-        return
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from inference.report import comparability
 from inference.results import Prediction
 from inference.store import RunSummary, Store
 from pages.ui import comparison, format, state, widgets
-from pages.ui.comparison import Arm
+from pages.ui.comparison import Arm, Comparison
 
 LISTED = 300  # runs that the picker offers, newest first
 PICTURES = 12
@@ -124,15 +124,16 @@ def draw_too_few(offered: Sequence[RunSummary]) -> None:
 # -- what they say -----------------------------------------------------------------------------------------
 
 
-def draw_comparison(store: Store, arms: Sequence[Arm]) -> None:
+def draw_comparison(store: Store, found: Comparison) -> None:
     """Everything about these arms, the answer first."""
+    arms = found.arms
     draw_answer(arms)
     for arm in arms:
         draw_cards(arm, arms[0])
     with st.expander("How the ratio and its interval are computed", icon=":material/functions:"):
         st.markdown(comparison.HOW_COMPUTED)
-    comparison.show_evidence(arms, key="compare")
-    draw_timelines(arms)
+    comparison.show_evidence(found, key="compare")
+    draw_timelines(found)
     draw_agreement(store, arms)
     draw_settings(arms)
     draw_predictions(store, arms)
@@ -144,10 +145,10 @@ def draw_answer(arms: Sequence[Arm]) -> None:
     st.header(format.literal(comparison.headline(arms)), anchor=False)
     for arm in arms[1:]:
         if arm.speedup is not None:
-            verdict = comparison.verdict_text(arm, arms[0])
-            interval = f"ratio {format.ratio(arm.speedup.ratio)}, {comparison.interval_text(arm.speedup)}"
+            verdict = f"{comparison.verdict_text(arm, arms[0])}. " if len(arms) > 2 else ""
+            interval = f"Ratio {format.ratio(arm.speedup.ratio)}, {comparison.interval_text(arm.speedup)}"
             why = ", which includes 1: chance alone could explain the difference" if arm.speedup.tie else ""
-            st.caption(format.literal(f"{verdict}: {interval}{why}. {repeats_text(arms[0], arm)}"))
+            st.caption(format.literal(f"{verdict}{interval}{why}. {repeats_text(arms[0], arm)}"))
     for sentence in comparability([run for arm in arms for run in arm.runs]):
         st.warning(format.literal(sentence), icon=":material/warning:")
 
@@ -166,10 +167,10 @@ def draw_cards(arm: Arm, baseline: Arm) -> None:
     widgets.metric_cards(widgets.run_cards(arm.metrics, None if arm is baseline else baseline.metrics))
 
 
-def draw_timelines(arms: Sequence[Arm]) -> None:
+def draw_timelines(found: Comparison) -> None:
     """Who did what when, every arm on the same time axis."""
     st.subheader("What each worker did", anchor=False)
-    for number, figure in enumerate(comparison.timeline_figures(arms)):
+    for number, figure in enumerate(found.timelines):
         widgets.show(figure, key=f"compare-timeline-{number}")
 
 
@@ -228,7 +229,7 @@ def draw_predictions(store: Store, arms: Sequence[Arm]) -> None:
 def draw_first_images(store: Store, arm: Arm) -> None:
     """The first images of an arm's data set with its answers."""
     config = arm.median.config
-    first = sorted(arm.median.predictions, key=lambda prediction: prediction.image_id)[:PICTURES]
+    first = comparison.first_answers(arm, PICTURES)
     widgets.gallery(store.home, config.dataset, first, model=config.model)
 
 

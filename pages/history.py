@@ -103,8 +103,7 @@ def _actions(selected: Sequence[RunSummary]) -> None:
     one, several = len(selected) == 1, len(selected) > 1
     need_one = "Select one run." if not one else None
     if st.button("Open", icon=":material/open_in_full:", disabled=not one, help=need_one):
-        run = selected[0]
-        st.switch_page("pages/run.py", query_params=settings.query(run.config, run_ids=[run.id]))
+        settings.open_run_page(selected[0].config, run_id=selected[0].id)
     if st.button(
         f"Compare {len(selected)} runs" if several else "Compare",
         icon=":material/balance:",
@@ -115,7 +114,7 @@ def _actions(selected: Sequence[RunSummary]) -> None:
         ids = [run.id for run in sorted(selected, key=lambda run: run.seq)]
         st.switch_page("pages/compare.py", query_params={"runs": ",".join(ids)})
     if st.button("Run again with these settings", icon=":material/replay:", disabled=not one, help=need_one):
-        st.switch_page("pages/run.py", query_params=settings.query(selected[0].config))
+        settings.open_run_page(selected[0].config)
     if st.button(
         f"Delete {count(len(selected), 'run')}…" if selected else "Delete…",
         icon=":material/delete:",
@@ -141,9 +140,18 @@ def _ask_to_delete(selected: Sequence[RunSummary]) -> None:
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep"):
             st.rerun()
-        if st.button(f"Delete {count(len(ended), 'run')}", type="primary", key="confirm-delete"):
-            state.store().delete(ended)
-            st.rerun()
+        if st.button(
+            f"Delete {count(len(ended), 'run')}",
+            type="primary",
+            key="confirm-delete",
+            on_click=_delete,
+            args=(ended,),
+        ):
+            st.rerun()  # closes the dialog
+
+
+def _delete(run_ids: Sequence[str]) -> None:
+    state.store().delete(run_ids)
 
 
 main()

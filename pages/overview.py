@@ -14,7 +14,7 @@ from inference.results import throughput
 from inference.store import RunSummary, Store
 from pages.ui import comparison, format, state, widgets
 from pages.ui.charts import throughput_chart
-from pages.ui.comparison import Arm
+from pages.ui.comparison import Arm, Comparison
 
 LOOK_BACK = 300  # runs among which the latest comparison and the usual duration are looked for
 PICTURES = 12
@@ -148,6 +148,9 @@ def done_share(runs: Sequence[RunSummary]) -> float:
 def live_text(store: Store, runs: Sequence[RunSummary], current: RunSummary | None) -> str:
     """Which run of how many, what it does, and how fast it is."""
     if current is None:
+        engine = store.engine()
+        if engine is not None and engine.state == "starting":
+            return f"The engine is starting: {engine.message}" if engine.message else "The engine is starting"
         ahead = next((i for i, run in enumerate(store.active()) if run.id in {r.id for r in runs}), 0)
         waiting = f" behind {format.count(ahead, 'other run')}" if ahead else ""
         return f"Waiting{waiting} for the engine to take the next run"
@@ -194,8 +197,8 @@ def draw_outcome(store: Store, runs: Sequence[RunSummary]) -> None:
         draw_trouble(runs)
     finished = sorted((run for run in runs if run.state == "finished"), key=lambda run: run.config.strategy != "naive")
     if {run.config.strategy for run in finished} == {"naive", "actor"}:
-        arms = comparison.measured(str(store.home), tuple(run.id for run in finished))
-        draw_answer(store, arms, runs)
+        found = comparison.measured(str(store.home), tuple(run.id for run in finished))
+        draw_answer(store, found, runs)
 
 
 def draw_trouble(runs: Sequence[RunSummary]) -> None:
@@ -216,15 +219,15 @@ def draw_trouble(runs: Sequence[RunSummary]) -> None:
         )
 
 
-def draw_answer(store: Store, arms: Sequence[Arm], runs: Sequence[RunSummary]) -> None:
+def draw_answer(store: Store, found: Comparison, runs: Sequence[RunSummary]) -> None:
     """One sentence with a number, the figures, the evidence, and pictures with their answers."""
-    naive, actor = arms
+    naive, actor = found.arms
     st.header(format.literal(answer_sentence(naive, actor)), anchor=False)
     widgets.metric_cards(answer_cards(naive, actor), columns=4)
-    comparison.show_evidence(arms, key="overview")
+    comparison.show_evidence(found, key="overview")
     config = actor.median.config
     st.subheader("What the model sees and says", anchor=False)
-    first = sorted(actor.median.predictions, key=lambda prediction: prediction.image_id)[:PICTURES]
+    first = comparison.first_answers(actor, PICTURES)
     widgets.gallery(store.home, config.dataset, first, model=config.model)
     st.page_link(
         "pages/compare.py",

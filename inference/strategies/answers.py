@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import ray
 
 from inference.config import RunConfig
 from inference.images import Undecodable, decode
@@ -83,8 +84,8 @@ class Answers:
     """The rows that a batch becomes.
 
     Columns, one row per image: `image_id`, `top` (JSON list of [label, score], best first; empty without an
-    answer), `reason` (empty with an answer), `done_s` (seconds since the run began), `worker`, and `spans`
-    (JSON; those of the whole batch on its first row).
+    answer), `reason` (empty with an answer), `done_s` (seconds since the run began), `worker`, `attempt` (0 unless
+    an earlier worker died over this batch), and `spans` (JSON; those of the whole batch on its first row).
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -110,5 +111,12 @@ class Answers:
             "reason": reasons,
             "done_s": done_s,
             "worker": [self._recorder.worker] * len(image_ids),
+            "attempt": [_attempt()] * len(image_ids),
             "spans": [json.dumps(spans, separators=(",", ":"))] + [""] * (len(image_ids) - 1),
         }
+
+
+def _attempt() -> int:
+    """How often Ray has started the current task before: its worker died each time."""
+    # The public runtime context tells this of actors only, not of tasks (2.60).
+    return int(ray._private.worker.global_worker.core_worker.get_current_task_attempt_number())

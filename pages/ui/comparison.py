@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,10 @@ from inference.config import RunConfig, differences
 from inference.parity import Agreement, agreement
 from inference.results import (
     Metrics,
+    Prediction,
     RunRecord,
     Speedup,
     metrics,
-    phase_shares,
     seconds_by_phase,
     speedup,
     throughput,
@@ -65,6 +67,8 @@ class Arm:
     """The repeat in the middle by images/s; charts and pictures show this one."""
     metrics: Metrics
     """Those of the median run."""
+    worker_seconds: Mapping[str, float]
+    """Worker time of the median run by phase, waiting included."""
     speedup: Speedup | None = None
     """Against the first arm; None for the first arm itself, or where there are no answers."""
     agreement: Agreement | None = None
@@ -93,6 +97,7 @@ def arms_of(records: Sequence[RunRecord]) -> tuple[Arm, ...]:
             runs=tuple(side),
             median=middle,
             metrics=metrics(middle),
+            worker_seconds=seconds_by_phase(middle.spans, workers_only=True),
             speedup=speedup(sides[0], side) if number else None,
             agreement=agreement(middles[0], middle) if number else None,
         )
@@ -101,6 +106,8 @@ def arms_of(records: Sequence[RunRecord]) -> tuple[Arm, ...]:
 
 
 def _median(runs: Sequence[RunRecord]) -> RunRecord:
+    if len(runs) == 1:
+        return runs[0]
     ordered = sorted(runs, key=lambda run: metrics(run).images_per_s or 0.0)
     return ordered[(len(ordered) - 1) // 2]
 
@@ -134,12 +141,40 @@ def setting_text(name: str, config: RunConfig) -> str:
     return words.get(name) or format.shortened(value, 30)
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Arms with their figures, each drawn once and only when it is asked for."""
+
+    arms: tuple[Arm, ...]
+    """At least one, the baseline first."""
+
+    @cached_property
+    def throughput(self) -> Figure:
+        """Images/s over time of every arm's median run."""
+        return throughput_figure(self.arms)
+
+    @cached_property
+    def phases(self) -> Figure:
+        """Where the worker time of every arm's median run went."""
+        return phases_figure(self.arms)
+
+    @cached_property
+    def timelines(self) -> list[Figure]:
+        """Who did what when in every arm's median run, all on one time axis."""
+        return timeline_figures(self.arms)
+
+    @cached_property
+    def loads(self) -> tuple[str, ...]:
+        """How often each arm loaded the model, and what that cost; plain text."""
+        return tuple(loads_sentence(arm) for arm in self.arms)
+
+
 @st.cache_resource(max_entries=6, show_spinner="Reading the runs")
-def measured(home: str, run_ids: tuple[str, ...]) -> tuple[Arm, ...]:
-    """The arms of these ended runs; kept, because a run that has ended never changes."""
+def measured(home: str, run_ids: tuple[str, ...]) -> Comparison:
+    """The comparison of these finished runs; kept, because a run that has ended never changes."""
     store = Store(Path(home))
     records = [record for run_id in run_ids if (record := store.get(run_id)) is not None]
-    return arms_of(records)
+    return Comparison(arms_of(records))
 
 
 def headline(arms: Sequence[Arm]) -> str:
@@ -151,7 +186,7 @@ def headline(arms: Sequence[Arm]) -> str:
     best = max(others, key=lambda arm: arm.speedup.ratio if arm.speedup else 0.0)
     sentence = verdict_text(best, baseline)
     if len(others) > 1:
-        sentence = f"the fastest of {len(others)}: {sentence}"
+        sentence = f"Fastest of {len(others)}: {sentence}"
     return f"{sentence}; {_agreement_text(others)}"
 
 
@@ -175,6 +210,11 @@ def _agreement_text(arms: Sequence[Arm]) -> str:
     return f"answers agree on {agree:,} of {format.count(images, 'image')}"
 
 
+def first_answers(arm: Arm, number: int) -> list[Prediction]:
+    """The answers of the median run for the first images, by id, so that arms show the same ones."""
+    return heapq.nsmallest(number, arm.median.predictions, key=lambda prediction: prediction.image_id)
+
+
 def interval_text(found: Speedup) -> str:
     """`95 %: 6.2 to 7.5`."""
     low, high = (format.ratio_number(end, beside=found.low) for end in (found.low, found.high))
@@ -194,7 +234,7 @@ def loads_sentence(arm: Arm) -> str:
     """`naive: loaded 25 times × 0.31 s = 61 % of worker time`; plain text."""
     if not arm.metrics.model_loads:
         return f"{arm.label}: no load of the model was measured"
-    share = phase_shares(arm.median.spans).get("load")
+    share = arm.worker_seconds["load"] / sum(arm.worker_seconds.values())
     times = "once" if arm.metrics.model_loads == 1 else f"{arm.metrics.model_loads:,} times"
     each = format.seconds(arm.metrics.model_load_s / arm.metrics.model_loads)
     return f"{arm.label}: loaded {times} × {each} = {format.percent(share)} of worker time"
@@ -211,14 +251,7 @@ def throughput_figure(arms: Sequence[Arm]) -> Figure:
 def phases_figure(arms: Sequence[Arm]) -> Figure:
     """Where the worker time of every arm's median run went."""
     return charts.phases_chart(
-        [
-            PhaseRow(
-                label=arm.label,
-                strategy=arm.strategy,
-                seconds=seconds_by_phase(arm.median.spans, workers_only=True),
-            )
-            for arm in arms
-        ]
+        [PhaseRow(label=arm.label, strategy=arm.strategy, seconds=arm.worker_seconds) for arm in arms]
     )
 
 
@@ -237,14 +270,14 @@ def _timeline_title(arm: Arm) -> str:
     return f"{arm.label} loads the model {times} in {format.count(workers, 'worker process')}"
 
 
-def show_evidence(arms: Sequence[Arm], *, key: str) -> None:
+def show_evidence(found: Comparison, *, key: str) -> None:
     """Throughput over time beside where the time went, with the sum that explains it."""
     grid = st.grid(2, min_column_width=320, gap="medium")
     with grid.cell():
-        widgets.show(throughput_figure(arms), key=f"{key}-throughput")
+        widgets.show(found.throughput, key=f"{key}-throughput")
     with grid.cell():
-        widgets.show(phases_figure(arms), key=f"{key}-phases")
-        st.caption("  \n".join(format.literal(loads_sentence(arm)) for arm in arms))
+        widgets.show(found.phases, key=f"{key}-phases")
+        st.caption("  \n".join(format.literal(sentence) for sentence in found.loads))
 
 
 def usual_seconds(runs: Sequence[RunSummary], configs: Sequence[RunConfig]) -> float | None:

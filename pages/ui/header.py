@@ -10,7 +10,7 @@ from inference.errors import StoreUnavailable
 from inference.hardware import chip, facts
 from inference.store import EngineStatus, RunSummary
 from inference.supervisor import engine_alive
-from pages.ui import settings, state
+from pages.ui import state
 from pages.ui.format import literal, percent, plain, rate
 from pages.ui.state import Pace
 
@@ -91,8 +91,12 @@ def _header(drawn_for: tuple[object, ...]) -> None:
         st.space("stretch")
         _machine()
     if active:
-        query = settings.query(active[0].config, run_ids=[active[0].id])
-        link.page_link("pages/run.py", label="live run", icon=":material/monitoring:", query_params=query)
+        link.page_link(
+            "pages/run.py",
+            label="live run",
+            icon=":material/monitoring:",
+            query_params={"run": active[0].id},
+        )
     if engine is not None and engine.dashboard_url:
         dashboard.page_link(engine.dashboard_url, label="Ray Dashboard", icon=":material/open_in_new:")
 

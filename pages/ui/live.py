@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -17,8 +19,11 @@ from pages.ui.timeline import timeline_chart
 from pages.ui.widgets import gallery, show, state_badge
 
 POLL_S = 1
+EVIDENCE_POLL_S = 3
+"""Building the charts takes a tenth of a second of a processor that the run itself needs."""
+AT_WORK = ("running", "cancelling")
 LIVE_IMAGES = 2000
-"""Of a larger run only this many of the newest answers are read each second: a curve, and quick."""
+"""Of a larger run only this many of the newest answers are read each second, so that watching stays quick."""
 LATEST_PICTURES = 8
 MAX_RUNS = 20
 """More runs than this are no one launch; an address that names more is cut."""
@@ -46,6 +51,9 @@ def draw(run_ids: Sequence[str]) -> None:
         return
     every = POLL_S if any(run.active for run in found) else None
     st.fragment(_runs, run_every=every)([run.id for run in found], _situation(found))
+    shown = followed(found)
+    if shown.state in AT_WORK:
+        st.fragment(_evidence, run_every=EVIDENCE_POLL_S)(shown.id)
 
 
 def followed(runs: Sequence[RunSummary]) -> RunSummary:
@@ -64,17 +72,15 @@ def _nothing_yet(active: Sequence[RunSummary]) -> None:
         st.markdown("**No run is shown yet**")
         st.caption("Choose settings and launch a run: it shows here while it works, and after it has ended.")
         if active:
-            query = settings.query(active[0].config, run_ids=[active[0].id])
-            st.page_link(
-                "pages/run.py",
-                label="Watch the run that is active now",
-                icon=":material/monitoring:",
-                query_params=query,
-            )
+            _watch(active[0], "Watch the run that is active now")
+
+
+def _watch(run: RunSummary, label: str) -> None:
+    st.page_link("pages/run.py", label=label, icon=":material/monitoring:", query_params={"run": run.id})
 
 
 def _runs(run_ids: Sequence[str], drawn_for: tuple[tuple[str, str], ...]) -> None:
-    """The fragment: one tick."""
+    """The quick fragment: how far, how fast, and Cancel."""
     try:
         store = state.store()
         runs = [run for run in map(store.summary, run_ids) if run is not None]
@@ -95,11 +101,11 @@ def _runs(run_ids: Sequence[str], drawn_for: tuple[tuple[str, str], ...]) -> Non
 
 
 def _title(run: RunSummary) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run-title"):
-        st.subheader(literal(run.config.strategy), anchor=False, width="content")
-        state_badge(run.state)
-        st.markdown(f":gray[{literal(settings.summary_line(run.config))}]", width="content")
-        st.space("stretch")
+    with st.container(horizontal=True, wrap=False, gap="small", key="run-title"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.subheader(literal(run.config.strategy), anchor=False, width="content")
+            state_badge(run.state)
+            st.markdown(f":gray[{literal(settings.summary_line(run.config))}]", width="content")
         _cancel(run)
 
 
@@ -121,42 +127,72 @@ def _queued(run: RunSummary) -> None:
     if not ahead:
         st.info("Next in the queue: it starts as soon as the engine is ready.", icon=":material/schedule:")
         return
-    first = ahead[0]
     st.info(
         f"{count(len(ahead), 'run')} before this one: runs wait for each other, "
         "because two at once would distort each other's timing.",
         icon=":material/schedule:",
     )
-    query = settings.query(first.config, run_ids=[first.id])
-    st.page_link("pages/run.py", label="Watch the first of them", icon=":material/monitoring:", query_params=query)
+    _watch(ahead[0], "Watch the first of them")
 
 
 def _working(run: RunSummary) -> None:
-    progress = run.progress or Progress(phase="starting", images_total=run.config.limit)
+    progress = _progress(run)
     record = _newest(run)
     pace = state.pace(run.id, run.progress)
     _progress_bar(run, progress, pace)
-    points = _points(record, progress)
-    _figures(record, progress, pace, [y for _, y in points])
-    label = run.config.strategy
+    _figures(record, progress, pace, [y for _, y in _points(record, progress)])
+
+
+def _evidence(run_id: str) -> None:
+    """The slower fragment: what the run has done so far."""
+    try:
+        run = state.store().summary(run_id)
+        if run is None or run.state not in AT_WORK:
+            return  # the other fragment is about to redraw the page
+        progress, record = _progress(run), _newest(run)
+        if _is_whole(record, progress):
+            _charts(record, progress, _points(record, progress))
+        else:
+            st.caption(
+                f"The curve beside the rate is of the newest {count(len(record.predictions), 'image')}. "
+                "Throughput and workers over the whole run are drawn when it has ended."
+            )
+        _latest_pictures(record)
+        _operators(record.operators)
+        outcome.messages(record.messages)
+    except StoreUnavailable as error:
+        st.error(literal(error), icon=":material/database_off:")
+
+
+def _progress(run: RunSummary) -> Progress:
+    return run.progress or Progress(phase="starting", images_total=run.config.limit)
+
+
+def _is_whole(record: RunRecord, progress: Progress) -> bool:
+    return progress.images_done <= len(record.predictions)
+
+
+def _points(record: RunRecord, progress: Progress) -> list[tuple[float, float]]:
+    """Images/s over time; where only the newest answers were read, timed from the first of them."""
+    if _is_whole(record, progress):
+        return throughput(record.predictions)
+    first_s = min(prediction.done_s for prediction in record.predictions)
+    return throughput([replace(answer, done_s=answer.done_s - first_s) for answer in record.predictions])
+
+
+def _charts(record: RunRecord, progress: Progress, points: Sequence[tuple[float, float]]) -> None:
+    strategy = record.config.strategy
     show(
         throughput_chart(
-            {label: points},
-            strategies={label: run.config.strategy},
+            {strategy: points},
+            strategies={strategy: strategy},
             title="Throughput over time",
             until_s=progress.elapsed_s,
         ),
         key="live-throughput",
     )
-    elapsed = max([progress.elapsed_s, *(span.end_s for span in record.spans[-50:])])
-    show(timeline_chart(record.spans, until_s=elapsed, strategy=run.config.strategy), key="live-timeline")
-    if progress.images_done > len(record.predictions):
-        st.caption(
-            f"Curve and lanes show the newest {count(len(record.predictions), 'image')}; the rest comes at the end."
-        )
-    _latest_pictures(record)
-    _operators(record.operators)
-    outcome.messages(record.messages)
+    elapsed_s = max([progress.elapsed_s, *(span.end_s for span in record.spans)])
+    show(timeline_chart(record.spans, until_s=elapsed_s, strategy=strategy), key="live-timeline")
 
 
 def _newest(run: RunSummary) -> RunRecord:
@@ -174,16 +210,11 @@ def _newest(run: RunSummary) -> RunRecord:
     )
 
 
-def _points(record: RunRecord, progress: Progress) -> list[tuple[float, float]]:
-    """Images/s over time; where only the newest answers were read, from the first of them on."""
-    if progress.images_done <= len(record.predictions) or not record.predictions:
-        return throughput(record.predictions)
-    first_s = min(prediction.done_s for prediction in record.predictions)
-    return [(x, y) for x, y in throughput(record.predictions) if x > first_s][1:]
-
-
 def _progress_bar(run: RunSummary, progress: Progress, pace: Pace) -> None:
     words = [progress.phase]
+    if not progress.elapsed_s and run.started_at is not None:
+        # The run's own clock starts once everything is ready; until then a person should see that time passes.
+        words.append(f"{max(0, round(time.time() - run.started_at))} s")
     if progress.images_total:
         words.append(f"{progress.images_done:,} of {count(progress.images_total, 'image')}")
     if run.state == "cancelling":

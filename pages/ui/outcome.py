@@ -143,19 +143,15 @@ def launch_overview(runs: Sequence[RunSummary], *, shown: str) -> None:
     """The runs that were launched together, each with its state, and the way to their comparison."""
     with st.container(border=True, gap="xsmall", key="launch-overview"):
         for number, run in enumerate(runs, start=1):
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.markdown(f"{number}. {literal(run.config.strategy)}", width="content")
-                state_badge(run.state)
-                st.markdown(f":gray[{literal(_result(run))}]", width="content")
-                st.space("stretch")
+            with st.container(horizontal=True, wrap=False, vertical_alignment="center", gap="small"):
+                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                    st.markdown(f"{number}. {literal(run.config.strategy)}", width="content")
+                    state_badge(run.state)
+                    st.markdown(f":gray[{literal(_result(run))}]", width="content")
                 if run.id == shown:
                     st.caption("shown below", width="content")
                 else:
-                    st.page_link(
-                        "pages/run.py",
-                        label="show",
-                        query_params=settings.query(run.config, run_ids=[run.id]),
-                    )
+                    st.page_link("pages/run.py", label="show", query_params={"run": run.id})
         finished = [run.id for run in runs if run.state == "finished"]
         if len(finished) > 1:
             st.page_link(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import streamlit as st
 
@@ -57,6 +57,7 @@ def form(home: Path, machine: Hardware) -> Chosen:
     """Draw the settings and return what is chosen, validated again here whatever the widgets let through."""
     defaults = default_config(machine)
     refused = refused_in_address(defaults)  # the widgets take what they cannot show out of the address
+    _keep_in_address(defaults)
     notice = st.container()
     values = _what(home, defaults)
     values |= _how(defaults, machine)
@@ -71,14 +72,16 @@ def form(home: Path, machine: Hardware) -> Chosen:
         return Chosen(config=None, problem=str(error))
 
 
-def query(config: RunConfig, *, repeats: int = 1, run_ids: Sequence[str] = ()) -> dict[str, str]:
-    """The parameters of the Run page's address that show these settings, and these runs."""
-    values = {name: _written(value) for name, value in config.to_dict().items()}
-    if repeats > 1:
-        values["repeats"] = str(repeats)
-    if run_ids:
-        values["run"] = ",".join(run_ids)
-    return values
+def open_run_page(config: RunConfig, *, run_id: str = "") -> NoReturn:
+    """Go to the Run page with these settings, and with this run."""
+    apply(config)  # a default in the address would not replace what the widgets hold from an earlier visit
+    st.switch_page("pages/run.py", query_params=query(config) | ({"run": run_id} if run_id else {}))
+
+
+def query(config: RunConfig) -> dict[str, str]:
+    """The parameters of the Run page's address that show these settings; it leaves out defaults, too."""
+    defaults = default_config(state.hardware())
+    return {name: _written(value) for name, value in config.to_dict().items() if value != getattr(defaults, name)}
 
 
 def apply(config: RunConfig) -> None:
@@ -131,6 +134,18 @@ def _parsed(name: str, raw: str) -> Any:
     return getattr(RunConfig(**{name: value}), name)
 
 
+def _keep_in_address(defaults: RunConfig) -> None:
+    """Put settings back that a link from this page to itself has dropped from the address.
+
+    Such a link changes which run is shown; Streamlit 1.67 keeps the widgets as they are and not their parameters.
+    """
+    for name in (*NAMES, "repeats"):
+        held = state.value(name)
+        default = 1 if name == "repeats" else getattr(defaults, name)
+        if held not in (None, default) and st.query_params.get(name) != _written(held):
+            state.assign({name: held})
+
+
 def _written(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
@@ -179,12 +194,14 @@ def _preview(home: Path, dataset: str) -> None:
     try:
         with st.spinner("Looking at the images…", show_time=False):
             images = catalog.preview(dataset, home, PREVIEWED)
-            pictures = [(image, thumbnail(home, dataset, image.image_id)) for image in images]
+            here = [image for image in images if catalog.image_path(dataset, image.image_id, home)]
+            pictures = [(image, thumbnail(home, dataset, image.image_id)) for image in here]
     except DataUnavailable as error:
         st.caption(literal(error))
         return
     if not pictures:
-        st.caption("A preview needs images on this machine.")
+        made_later = "The first run makes these pictures." if images else "No preview: the images lie elsewhere."
+        st.caption(made_later)
         return
     with st.grid(PREVIEWED, min_column_width=40, gap="xxsmall", key="preview"):
         for image, picture in pictures:

@@ -18,7 +18,7 @@ import streamlit as st
 from inference.hardware import Hardware, detect, from_dict
 from inference.results import Progress
 from inference.store import Store, home_folder
-from inference.supervisor import engine_alive
+from inference.supervisor import Supervisor, engine_alive
 
 PACE_WINDOW_S = 10.0
 """The rate of a live run is taken over this much of its latest past."""
@@ -35,8 +35,8 @@ def require_app() -> None:
     """Make sure that app.py draws this page; the first thing that a page calls.
 
     Streamlit 1.67 takes a `pages` folder for the older kind of app until a first `st.navigation` tells it
-    otherwise: the first visitor of a new server who comes by a page's own address would get the page alone,
-    without header and supervisor. Such a page hands over to app.py, which draws it again where it belongs.
+    otherwise: the first visitor of a new server who comes by a page's own address gets the page alone, without
+    header and supervisor. Such a page hands over to app.py, which draws it where it belongs.
     """
     if not st.session_state.pop("_in_app", False):
         runpy.run_path(str(Path(__file__).parents[2] / "app.py"), run_name="__main__")
@@ -46,6 +46,18 @@ def require_app() -> None:
 def store() -> Store:
     """The store of the home folder; raises `StoreUnavailable`."""
     return Store(home_folder())
+
+
+def keep_engine() -> None:
+    """See to it that an engine runs, with one keeper for all sessions of this server."""
+    _supervisor(str(home_folder()))
+
+
+@st.cache_resource(show_spinner=False)
+def _supervisor(home: str) -> Supervisor:
+    supervisor = Supervisor(Path(home))
+    supervisor.start()
+    return supervisor
 
 
 def hardware() -> Hardware:

@@ -27,6 +27,8 @@ SLOTS = 500
 """Slots of time that a lane is cut into where its work is finer than a screen can show."""
 MAX_SETUP_BARS = 2000
 """Up to this many loads, imports and starts are drawn one by one, at their true times."""
+MAX_SPANS_LOOKED_AT = 5000
+"""More spans than this are finer than a screen anyway: they are not merged one by one first."""
 MAX_LANES = 16
 TOUCHING_S = 0.002
 """Spans of the same phase that are no further apart are one stretch of it."""
@@ -53,24 +55,26 @@ class Bar:
 def bars(spans: Sequence[Span], *, slots: int = SLOTS) -> tuple[list[Bar], float | None]:
     """The marks that stand for these spans, waits included, and the length of a slot where work was rounded.
 
-    Neighbours of the same phase in a lane become one mark. Where some of them are shorter than a slot, which
-    is the time axis divided by `slots`, each slot shows the phase that took most of it, and the second value is
-    the slot's length in seconds, else None. Loads, imports and starts keep their true times, unless there
-    are more than `MAX_SETUP_BARS` of them.
+    Neighbours of the same phase in a lane become one mark. Where work is finer than a slot, which is the time
+    axis divided by `slots`, each slot of a lane shows the phase that took most of it, and the second value is
+    the slot's length in seconds, else None. Loads, imports and starts keep their true times, unless there are
+    more than `MAX_SETUP_BARS` of them.
     """
     lanes: dict[str, list[Span]] = defaultdict(list)
     for span in with_waits(spans):
         lanes[span.worker].append(span)
-    whole = [bar for lane, of_lane in lanes.items() for bar in _merged(lane, of_lane)]
-    slot_s = max(bar.end_s for bar in whole) / slots
-    setup = [bar for bar in whole if bar.phase in SETUP]
-    if all(bar.end_s - bar.start_s >= slot_s for bar in whole if bar.phase not in SETUP):
-        return whole, None
+    slot_s = max(span.end_s for span in spans) / slots
+    if len(spans) <= MAX_SPANS_LOOKED_AT:
+        whole = [bar for lane, of_lane in lanes.items() for bar in _merged(lane, of_lane)]
+        if all(bar.end_s - bar.start_s >= slot_s for bar in whole if bar.phase not in SETUP):
+            return whole, None
     rounded = [bar for lane, of_lane in lanes.items() for bar in _merged(lane, _slots(lane, of_lane, slot_s))]
+    setup = [span for span in spans if span.phase in SETUP]
     if len(setup) > MAX_SETUP_BARS:
         return rounded, slot_s
     # Setup comes last, so that its true extent lies on top of the slots at its edges.
-    return [bar for bar in rounded if bar.phase not in SETUP] + setup, slot_s
+    exact = [bar for lane in lanes for bar in _merged(lane, [span for span in setup if span.worker == lane])]
+    return [bar for bar in rounded if bar.phase not in SETUP] + exact, slot_s
 
 
 def _merged(lane: str, spans: Sequence[Span]) -> list[Bar]:
@@ -103,8 +107,15 @@ def _slots(lane: str, spans: Sequence[Span], slot_s: float) -> list[Span]:
         for slot in range(first, last + 1):
             inside = min(span.end_s, (slot + 1) * slot_s) - max(span.start_s, slot * slot_s)
             spent[slot][span.phase] += max(0.0, inside)
+    begin_s, end_s = min(span.start_s for span in spans), max(span.end_s for span in spans)
     return [
-        Span(lane, max(phases, key=phases.__getitem__), slot * slot_s, (slot + 1) * slot_s, images[slot])
+        Span(
+            lane,
+            max(phases, key=phases.__getitem__),
+            max(slot * slot_s, begin_s),
+            min((slot + 1) * slot_s, end_s),
+            images[slot],
+        )
         for slot, phases in sorted(spent.items())
     ]
 

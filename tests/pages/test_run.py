@@ -10,10 +10,10 @@ from streamlit.testing.v1 import AppTest
 from inference.config import RunConfig
 from inference.results import Prediction, Progress
 from inference.store import Store
-from pages.ui import settings
 from pages.ui.format import literal
 
 SETTINGS = RunConfig(strategy="naive", batch_size=48, limit=30, dtype="bfloat16", compile=True)
+ADDRESS = {"strategy": "naive", "batch_size": "48", "limit": "30", "dtype": "bfloat16", "compile": "true"}
 
 
 def press(app: AppTest, label: str) -> AppTest:
@@ -39,7 +39,7 @@ def test_a_newcomer_finds_settings_that_fit(open_page: OpenPage) -> None:
 
 
 def test_every_setting_of_the_address_is_shown(open_page: OpenPage) -> None:
-    app = open_page("run", settings.query(SETTINGS, repeats=3))
+    app = open_page("run", ADDRESS | {"repeats": "3"})
     assert not app.exception
     assert not app.warning
     values = {slider.key: slider.value for slider in app.select_slider}
@@ -127,7 +127,7 @@ def test_a_batch_larger_than_the_images_works_and_says_so(open_page: OpenPage, s
 
 
 def test_a_launch_queues_the_settings_and_stays_in_the_address(open_page: OpenPage, store: Store) -> None:
-    app = open_page("run", settings.query(SETTINGS))
+    app = open_page("run", ADDRESS)
     press(app, "Run naive on 30 images")
     (run,) = store.summaries()
     assert run.config == SETTINGS
@@ -291,3 +291,12 @@ def test_a_large_run_is_watched_without_reading_all_of_it(open_page: OpenPage, s
     assert not app.exception
     assert literal("2,500 of 100,000 images") in app.get("progress")[0].proto.text
     assert "the newest 2,000 images" in words(app)
+    assert "No worker has reported yet" not in words(app)
+
+
+def test_the_samples_are_previewed_once_they_are_made(open_page: OpenPage, store: Store) -> None:
+    assert "The first run makes these pictures." in words(open_page("run"))
+    seed.samples(store.home, 4)
+    app = open_page("run")
+    assert "The first run makes these pictures." not in words(app)
+    assert len(app.get("image")) == 4

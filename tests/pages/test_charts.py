@@ -1,0 +1,187 @@
+"""What charts show, and what they say to someone who cannot see them."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import seed
+
+from inference.results import Span, seconds_by_phase
+from pages.ui import charts, format, timeline
+from pages.ui.charts import PhaseRow, phases_chart, throughput_chart
+from pages.ui.timeline import SLOTS, bars, timeline_chart
+
+TWO = {"naive": [(1.0, 0.0), (10.0, 4.0)], "actor": [(1.0, 2.0), (4.0, 28.0)]}
+SAME = {"naive": "naive", "actor": "actor"}
+
+
+def values_of(figure: charts.Figure) -> list[dict]:
+    """All rows of data in a chart."""
+    spec = figure.chart.to_dict()
+    pieces = [
+        spec,
+        *spec.get("layer", []),
+        *(deep for layer in spec.get("layer", []) for deep in layer.get("layer", [])),
+    ]
+    inline = [row for piece in pieces for row in piece.get("data", {}).get("values", [])]
+    named = [row for rows in spec.get("datasets", {}).values() for row in rows]
+    return inline + named
+
+
+def test_throughput_says_who_is_done_when() -> None:
+    figure = throughput_chart(TWO, strategies=SAME)
+    assert figure.title == "actor is done after 4.0 s, naive after 10.0 s"
+    assert "28.0 images/s" in figure.alt
+
+
+def test_throughput_without_images_draws_nothing_and_says_so() -> None:
+    figure = throughput_chart({"naive": []}, strategies=SAME)
+    assert figure.chart is None
+    assert figure.alt == "No images are done yet."
+
+
+def test_the_limit_is_drawn_only_when_it_is_known() -> None:
+    assert "limit" not in throughput_chart(TWO, strategies=SAME).alt
+    known = throughput_chart(TWO, strategies=SAME, limit=40.0)
+    assert "the limit of this machine is 40.0 images/s" in known.alt
+    assert any("limit 40.0 images/s" in str(row.get("text")) for row in values_of(known))
+
+
+def test_strategies_differ_in_colour_and_in_shape() -> None:
+    assert set(charts.STRATEGY_COLOURS) == set(charts.STRATEGY_SHAPES)
+    assert len(set(charts.STRATEGY_COLOURS.values())) == len(charts.STRATEGY_COLOURS)
+    assert len(set(charts.STRATEGY_SHAPES.values())) == len(charts.STRATEGY_SHAPES)
+
+
+def test_two_lines_of_one_strategy_differ_in_their_dashes() -> None:
+    figure = throughput_chart({"a": TWO["naive"], "b": TWO["actor"]}, strategies={"a": "actor", "b": "actor"})
+    dashes = figure.chart.to_dict()["layer"][0]["encoding"]["strokeDash"]["scale"]["range"]
+    assert dashes[0] != dashes[1]
+
+
+def test_names_at_the_ends_of_lines_do_not_touch() -> None:
+    heights = charts._spread({"a": 100.0, "b": 101.0, "c": 102.0})
+    assert all(b - a >= 17 for a, b in itertools.pairwise(sorted(heights.values())))
+
+
+def test_a_run_with_a_hostile_name_is_drawn_with_its_plain_name() -> None:
+    figure = throughput_chart({"a\u202eb": TWO["naive"]}, strategies={"a\u202eb": "naive"})
+    assert {row["run"] for row in values_of(figure) if "run" in row} == {"a⟨U+202E⟩b"}
+
+
+def rows() -> list[PhaseRow]:
+    return [
+        PhaseRow(
+            label=config.strategy,
+            strategy=config.strategy,
+            seconds=seconds_by_phase(seed.spans_of(config), workers_only=True),
+        )
+        for config in (seed.NAIVE, seed.ACTOR)
+    ]
+
+
+def test_loading_is_stacked_in_front() -> None:
+    drawn = values_of(phases_chart(rows()))
+    assert min(drawn, key=lambda row: row["order"])["paint"] == "loading"
+
+
+def test_bars_add_up_to_the_measured_time() -> None:
+    drawn = values_of(phases_chart(rows()))
+    naive = sum(row["seconds"] for row in drawn if row["run"] == "naive")
+    assert naive == pytest.approx(sum(rows()[0].seconds.values()), abs=0.01)
+
+
+def test_the_title_compares_the_shares_of_loading() -> None:
+    shares = [format.percent(row.seconds["load"] / sum(row.seconds.values())) for row in rows()]
+    assert phases_chart(rows()).title == f"Loading takes {shares[0]} of the worker time of naive, {shares[1]} of actor"
+
+
+def test_waiting_is_an_outline() -> None:
+    waiting = [row for row in values_of(phases_chart(rows())) if row["paint"] == "waiting"]
+    assert {row["fill"] for row in waiting} == {"transparent"}
+
+
+def test_phases_without_time_draw_nothing() -> None:
+    assert phases_chart([PhaseRow(label="a", strategy="naive", seconds={})]).chart is None
+
+
+# -- the timeline ------------------------------------------------------------------------------------------
+
+
+def test_neighbours_of_one_phase_become_one_mark() -> None:
+    spans = [Span("worker 1", "forward", 0.0, 1.0, 2), Span("worker 1", "forward", 1.0, 2.0, 3)]
+    (bar,), slot_s = bars(spans)
+    assert (bar.start_s, bar.end_s, bar.images, bar.spans, slot_s) == (0.0, 2.0, 5, 2, None)
+
+
+def test_loads_after_each_other_stay_two() -> None:
+    marks, _ = bars([Span("worker 1", "load", 0.0, 1.0), Span("worker 1", "load", 1.0, 2.0)])
+    assert [bar.phase for bar in marks] == ["load", "load"]
+
+
+def test_gaps_between_spans_are_waits() -> None:
+    marks, _ = bars([Span("worker 1", "load", 0.0, 1.0), Span("worker 1", "forward", 3.0, 4.0)])
+    assert ("wait", 1.0, 3.0) in {(bar.phase, bar.start_s, bar.end_s) for bar in marks}
+
+
+def test_work_too_fine_to_see_shows_the_phase_that_took_most() -> None:
+    spans = []
+    for number in range(5000):
+        start_s = number * 0.01
+        spans += [
+            Span("worker 1", "preprocess", start_s, start_s + 0.002, 1),
+            Span("worker 1", "forward", start_s + 0.002, start_s + 0.01, 1),
+        ]
+    marks, slot_s = bars(spans)
+    assert slot_s == pytest.approx(50.0 / SLOTS, rel=0.01)
+    assert {bar.phase for bar in marks} == {"forward"}
+
+
+def test_every_load_keeps_its_true_time_however_fine_the_work_is() -> None:
+    spans = seed.spans_of(seed.NAIVE.with_(limit=400))
+    marks, slot_s = bars(spans)
+    assert slot_s is not None
+    drawn = {(bar.start_s, bar.end_s) for bar in marks if bar.phase == "load"}
+    assert drawn == {(span.start_s, span.end_s) for span in spans if span.phase == "load"}
+
+
+def test_thirty_thousand_spans_become_few_marks() -> None:
+    spans = seed.spans_of(seed.ACTOR.with_(limit=10_000, concurrency=2, cpus_per_worker=0.5))
+    assert len(spans) > 30_000
+    figure = timeline_chart(spans)
+    assert len(values_of(figure)) < 3 * SLOTS + 10
+    assert "drawn as what took most" in figure.note
+
+
+def test_thousands_of_loads_are_rounded_like_all_else() -> None:
+    spans = seed.spans_of(seed.NAIVE.with_(limit=3000, batch_size=1))
+    assert len(values_of(timeline_chart(spans))) < 2 * SLOTS + 10
+
+
+def test_lanes_are_workers_first_and_have_short_names() -> None:
+    names = timeline.lane_names(seed.spans_of(seed.ACTOR.with_(concurrency=2)))
+    assert list(names.items()) == [
+        ("worker 4711", "worker 1"),
+        ("worker 4712", "worker 2"),
+        ("reader 4700", "reader 1"),
+    ]
+
+
+def test_lanes_beyond_what_fits_are_counted() -> None:
+    figure = timeline_chart(seed.spans_of(seed.ACTOR.with_(concurrency=20)), max_lanes=16)
+    assert "5 more lanes not drawn." in figure.note
+
+
+def test_timelines_can_share_one_time_axis() -> None:
+    spec = timeline_chart(seed.spans_of(seed.ACTOR), until_s=60.0).chart.to_dict()
+    assert spec["encoding"]["x"]["scale"]["domain"] == [0, 60.0]
+
+
+def test_the_timeline_says_how_often_the_model_was_loaded() -> None:
+    assert timeline_chart(seed.spans_of(seed.NAIVE)).title.startswith("The model is loaded 25 times in 1 worker")
+    assert "loaded once" in timeline_chart(seed.spans_of(seed.ACTOR)).title
+
+
+def test_a_timeline_without_spans_says_so() -> None:
+    assert timeline_chart([]).chart is None

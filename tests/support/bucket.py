@@ -1,0 +1,54 @@
+"""The public Imagenette bucket on loopback, with digits samples for photographs: moto's own S3 server."""
+
+from __future__ import annotations
+
+import logging
+import urllib.request
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from moto.backends import get_backend
+from moto.server import ThreadedMotoServer
+
+NAME = "ray-benchmark-data"
+TENCH = "imagenette2/train/n01440764"
+CHURCH = "imagenette2/train/n03028079"
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """An S3 server with one bucket; `url` is what `AWS_ENDPOINT_URL` must say."""
+
+    url: str
+
+    def put(self, key: str, content: bytes, *, public: bool = True) -> None:
+        """Store an object, readable by everyone unless it is not `public`."""
+        self._send("PUT", f"{NAME}/{key}", content, {"x-amz-acl": "public-read" if public else "private"})
+
+    def put_photographs(self, folder: str, photographs: Iterable[Path]) -> None:
+        """Store pictures as Imagenette does: by class, with names that end in .JPEG."""
+        for path in photographs:
+            self.put(f"{folder}/{path.stem}.JPEG", path.read_bytes())
+
+    def _send(self, method: str, address: str, content: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        request = urllib.request.Request(f"{self.url}/{address}", content, headers or {}, method=method)
+        with urllib.request.urlopen(request, timeout=10):
+            pass
+
+
+@contextmanager
+def serving() -> Iterator[Bucket]:
+    """An empty public bucket that answers on 127.0.0.1 for as long as the `with` lasts."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        bucket = Bucket(f"http://{host}:{port}")
+        get_backend("s3").reset()  # what an earlier server of this process held
+        bucket._send("PUT", NAME, headers={"x-amz-acl": "public-read"})
+        yield bucket
+    finally:
+        server.stop()
