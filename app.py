@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import streamlit as st
 
@@ -27,7 +28,7 @@ def main() -> None:
     """Draw the page that the address names, under the header."""
     st.set_page_config(
         page_title="Batchscope",
-        page_icon=":material/speed:",
+        page_icon=str(Path(__file__).parent / "pages" / "ui" / "icon.png"),
         layout="wide",
         initial_sidebar_state=SIDEBAR_PIXELS,
     )

@@ -6,13 +6,12 @@ code is ever run.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inference.bundled import DIGITS_MODEL_DIR
 from inference.errors import ModelUnavailable
@@ -81,8 +80,18 @@ def folder_of(model: str, home: Path, *, make_untrained: Callable[[Path], None])
 
 def check(folder: Path, model: str) -> None:
     """Raise `ModelUnavailable` unless the folder holds an image classifier that is safe to load, whole."""
-    _check_config(folder, model)
+    try:
+        config = (folder / "config.json").read_bytes()
+    except FileNotFoundError:
+        raise _no_config(model) from None
+    except OSError as error:
+        raise ModelUnavailable(f"The config.json of {model} cannot be read: {error.strerror}.") from error
+    _check_config(config, model)
     _check_whole(folder, model)
+
+
+def _no_config(model: str) -> ModelUnavailable:
+    return ModelUnavailable(f"{model} has no config.json: it is not a Transformers model.")
 
 
 def _check_whole(folder: Path, model: str) -> None:
@@ -92,13 +101,11 @@ def _check_whole(folder: Path, model: str) -> None:
         raise ModelUnavailable(f"{model} is not whole: {missing[0]} is missing. Copy or download it again.")
 
 
-def _check_config(folder: Path, model: str) -> None:
-    if not (folder / "config.json").is_file():
-        raise ModelUnavailable(f"{model} has no config.json: it is not a Transformers model.")
+def _check_config(text: bytes, model: str) -> None:
     try:
-        config = _json(folder / "config.json")
+        config = json.loads(text)
         architectures = tuple(config.get("architectures") or ())
-    except (ValueError, AttributeError, TypeError, OSError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise ModelUnavailable(f"The config.json of {model} cannot be read: {error}.") from error
     if "auto_map" in config:
         raise ModelUnavailable(f"{model} brings its own code (auto_map), which is never run here. Choose another.")
@@ -128,15 +135,11 @@ def _missing_shards(folder: Path) -> list[str]:
     missing = []
     for index in folder.glob("*.safetensors.index.json"):
         try:
-            named = set(_json(index)["weight_map"].values())
+            named = set(json.loads(index.read_bytes())["weight_map"].values())
             missing += sorted(name for name in named if not (folder / name).is_file())
         except (ValueError, KeyError, AttributeError, TypeError, OSError):
             missing.append(index.name)
     return missing
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 # -- the hub -----------------------------------------------------------------------------------------------------
@@ -210,26 +213,40 @@ def _download(model: str) -> Path:
 
     files = _wanted_files(_ask_hub(model, _HUB_TIMEOUT_S))  # answers within seconds whether the hub is there at all
     if "config.json" not in files:
-        raise ModelUnavailable(f"{model} has no config.json: it is not a Transformers model.")
-    # One by one, where `snapshot_download` would ask without a time limit (huggingface_hub 2.4).
-    folder = Path(hf_hub_download(model, "config.json", etag_timeout=_HUB_TIMEOUT_S)).parent
-    _check_config(folder, model)
+        raise _no_config(model)
+    _check_config(_fetch(model, "config.json"), model)
     _check_files(set(files), model)
-    for name in files:
-        hf_hub_download(model, name, etag_timeout=_HUB_TIMEOUT_S)
-    return folder
+    # One by one: `snapshot_download` asks for the list of files without a time limit (huggingface_hub 2.4).
+    fetched = [hf_hub_download(model, name, etag_timeout=_HUB_TIMEOUT_S) for name in files]
+    return Path(fetched[0]).parent
+
+
+def _fetch(model: str, name: str) -> bytes:
+    """A small file's content, not cached: `hf_hub_download` tries for a minute where nothing answers."""
+    from huggingface_hub import get_session, hf_hub_url
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented there
+        build_hf_headers,
+        hf_raise_for_status,
+    )
+
+    answer = get_session().get(hf_hub_url(model, name), headers=build_hf_headers(), timeout=_HUB_TIMEOUT_S)
+    hf_raise_for_status(answer)
+    return answer.content
 
 
 def _why_no_download(model: str, error: Exception) -> str:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     instead = f"choose {DIGITS} or {RESNET_50_UNTRAINED}"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    if isinstance(error, OSError) and error.filename is not None:  # it is about a file of ours, not about the network
         return f"{model} could not be kept in {HF_HUB_CACHE}: {error.strerror}. Make room there, or {instead}."
     if is_offline():
         return f"{model} is not cached here, and HF_HUB_OFFLINE forbids to download it. Unset it, or {instead}."
     hub = os.environ.get("HF_ENDPOINT", "the Hugging Face hub")
-    return f"{model} is not cached here, and {hub} could not be reached ({_name(error)}). Connect to it, or {instead}."
+    return (
+        f"{model} is not cached here, and {hub} could not be reached ({type(error).__name__}). "
+        f"Connect to it, or {instead}."
+    )
 
 
 def is_offline() -> bool:
@@ -237,10 +254,3 @@ def is_offline() -> bool:
     from huggingface_hub.constants import HF_HUB_OFFLINE
 
     return bool(HF_HUB_OFFLINE)
-
-
-def _name(error: BaseException) -> str:
-    """The kind of the error at the root: the client wraps a time-out in errors about its cache."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return type(error).__name__

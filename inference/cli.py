@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from inference import checkpoints, hardware, listing, preflight, report
-from inference.config import DTYPES, MAX_REPEATS, STRATEGIES, RunConfig
+from inference.config import DTYPES, MAX_REPEATS, STRATEGIES, RunConfig, interleaved
 from inference.errors import BatchscopeError, DoesNotFit, InvalidConfig
 from inference.export import FORMATS, export
 from inference.results import RunRecord, metrics
@@ -122,12 +122,6 @@ def _export(options: argparse.Namespace) -> int:
 
 
 # -- running -----------------------------------------------------------------------------------------------------
-
-
-def interleaved(configs: Sequence[RunConfig], repeats: int) -> list[RunConfig]:
-    """Every configuration `repeats` times, in the order A B, B A, A B …, so that a drift falls on all alike."""
-    rounds = [list(configs) if turn % 2 == 0 else list(reversed(configs)) for turn in range(repeats)]
-    return [config for one_round in rounds for config in one_round]
 
 
 def _config(options: argparse.Namespace, strategy: str) -> RunConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -89,6 +89,12 @@ def differences(configs: list[RunConfig]) -> dict[str, tuple[Any, ...]]:
         return {}
     rows = [config.to_dict() for config in configs]
     return {name: tuple(row[name] for row in rows) for name in rows[0] if len({row[name] for row in rows}) > 1}
+
+
+def interleaved(configs: Sequence[RunConfig], repeats: int) -> list[RunConfig]:
+    """Every configuration `repeats` times, in the order A B, B A, A B …, so that a drift falls on all alike."""
+    rounds = [list(configs) if turn % 2 == 0 else list(reversed(configs)) for turn in range(repeats)]
+    return [config for one_round in rounds for config in one_round]
 
 
 def _require_text(name: str, value: object) -> None:

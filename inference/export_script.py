@@ -37,7 +37,9 @@ def script(record: RunRecord, home: Path) -> str:
     pieces = [
         _HEADER.substitute(lesson=_LESSONS[config.strategy], requirements=_requirements(record)),
         _IMPORTS.substitute(
-            listing="from pathlib import PurePosixPath" if remote else "import os\nfrom pathlib import Path",
+            listing="from pathlib import PurePosixPath"
+            if remote
+            else "import os\nfrom itertools import islice\nfrom pathlib import Path",
             torch="import torch\n" if config.compile else "",
             filesystem="from pyarrow import fs\n" if remote else "",
         ),
@@ -142,14 +144,13 @@ _IMPORTS = Template("""\
 import argparse
 import csv
 import io
-import itertools
 import json
 $listing
 
 import pyarrow as pa
 import ray
 import ray.data
-${torch}from PIL import Image, ImageOps
+${torch}from PIL import Image, ImageOps, UnidentifiedImageError
 ${filesystem}from transformers import pipeline
 """)
 
@@ -180,7 +181,7 @@ ANSWER = pa.schema(
 
 _MAIN = '''
 def main():
-    """Classify the images and write each answer as it comes; not in the images' order."""
+    """Classify the images and write each answer as it comes, in whatever order."""
     parser = argparse.ArgumentParser(description="Classify images with Ray Data.")
     parser.add_argument("--out", metavar="FILE.csv", help="write a table to this file")
     out = parser.parse_args().out
@@ -199,20 +200,22 @@ def main():
 
 _LIST_FOLDER = '''
 def list_images():
-    """Pairs of an image's id and its path: the first LIMIT images, also in sub-folders."""
-    return list(itertools.islice(walk(Path(IMAGES).resolve()), LIMIT))
+    """Pairs of an image's id and its path: the first LIMIT, also in sub-folders."""
+    return list(islice(walk(Path(IMAGES).resolve()), LIMIT))
 
 
 def walk(root):
-    """All images below a folder in sorted order, without hidden ones and links elsewhere."""
+    """Images below a folder in sorted order; no hidden ones, no links that lead out."""
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(files):
             path = Path(folder, name)
             if name.startswith(".") or not name.lower().endswith(ENDINGS):
                 continue
-            if path.is_file() and path.resolve().is_relative_to(root):
-                yield path.relative_to(root).as_posix(), str(path)
+            image_id = path.relative_to(root).as_posix()
+            is_text = image_id == image_id.encode(errors="ignore").decode()
+            if is_text and path.is_file() and path.resolve().is_relative_to(root):
+                yield image_id, str(path)
 '''
 
 _LIST_BUCKET = Template('''
@@ -223,16 +226,14 @@ def list_images():
     """Pairs of an image's id and its key: the first LIMIT images in sorted order."""
     entries = BUCKET.get_file_info(fs.FileSelector(IMAGES, recursive=True))
     keys = sorted(entry.path for entry in entries if entry.is_file)
-    images = itertools.islice((key for key in keys if key.lower().endswith(ENDINGS)), LIMIT)
+    images = [key for key in keys if key.lower().endswith(ENDINGS)][:LIMIT]
     return [(str(PurePosixPath(key).relative_to(IMAGES)), key) for key in images]
 ''')
 
 _READ = Template('''
 def read(images):
     """A lazy data set of the images' bytes, read by one task at a time."""
-    # Blocks of whole batches, about 32 images each, and at least ten blocks.
-    batches = max(1, min(32 // BATCH_SIZE, len(images) // (10 * BATCH_SIZE)))
-    size = batches * BATCH_SIZE
+    size = rows_per_block(len(images))
     blocks = []
     for start in range(0, len(images), size):
         image_ids, paths = zip(*images[start : start + size], strict=True)
@@ -244,6 +245,11 @@ def read(images):
         compute=ray.data.TaskPoolStrategy(size=1),
         num_cpus=CPUS_FOR_READING,
     )
+
+
+def rows_per_block(num_images):
+    """Whole batches, about 32 images, and so few that there are at least ten blocks."""
+    return BATCH_SIZE * max(1, min(32 // BATCH_SIZE, num_images // (10 * BATCH_SIZE)))
 
 
 def read_block(block):
@@ -335,8 +341,11 @@ def classify_batch(model, batch):
             continue
         try:
             image = decode(row["bytes"])
+        except UnidentifiedImageError:
+            answer["reason"] = "not an image of a known format"
+            continue
         except Exception as error:  # noqa: BLE001  # a broken file may raise anything
-            answer["reason"] = f"{type(error).__name__}: {error}"
+            answer["reason"] = f"broken: {error}"
             continue
         best = model(image, top_k=1)[0]
         answer["label"], answer["score"] = best["label"], best["score"]
@@ -344,7 +353,7 @@ def classify_batch(model, batch):
 
 
 def decode(data):
-    """An upright RGB image: transparency lies over white, 16-bit values are scaled to 8."""
+    """An upright RGB image: what is transparent lies over white, 16 bits become 8."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as file:
         image = ImageOps.exif_transpose(file)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
@@ -356,9 +365,9 @@ def decode(data):
         return image.convert("RGB")
 ''')
 
-_WRITE = '''
+_WRITE = r'''
 def write_csv(answers, path):
-    """One line for each image, with no cell that a spreadsheet would take for a formula."""
+    """One line for each image; no cell looks like a formula to a spreadsheet."""
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ANSWER.names)
         writer.writeheader()
@@ -368,9 +377,10 @@ def write_csv(answers, path):
 
 def harmless(value):
     """The value, with an apostrophe before a text that begins like a formula."""
-    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@")):
-        return "'" + value
-    return value
+    if not isinstance(value, str):
+        return value
+    text = value.lstrip(" ")
+    return "'" + value if text.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ ENGINE_ID_VARIABLE = "BATCHSCOPE_ENGINE"
 EXIT_LOCKED = 75
 """The engine's exit status when another one holds its home folder (EX_TEMPFAIL of sysexits.h)."""
 
+_PROJECT_FOLDER = Path(__file__).resolve().parent.parent
+
 LOCK_NAME = "engine.lock"
 LOG_NAME = "engine.log"
 
@@ -27,6 +29,8 @@ def engine_environment(engine_id: str) -> dict[str, str]:
     """The environment that an engine must be started with: Ray reads most of this once, when it is imported."""
     environment = os.environ | {
         ENGINE_ID_VARIABLE: engine_id,
+        # Ray's processes preload a module of ours before they know the engine's import path.
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(_PROJECT_FOLDER), os.environ.get("PYTHONPATH")])),
         "RAY_USAGE_STATS_ENABLED": "0",
         # Ray's ports ask for a token that only the engine's own processes have.
         "RAY_AUTH_MODE": "token",

@@ -269,7 +269,8 @@ def steady_rate(record: RunRecord) -> float | None:
     # A worker that replaced a dead one comes late; it must not move the start of the window.
     ends = sorted(first_batch_ends.values())
     ready_s = ends[min(record.config.concurrency, len(ends)) - 1]
-    later = [p.done_s for p in record.predictions if p.done_s > ready_s]
+    # Spans are kept in whole microseconds: answers of the batch that ends the window's wait are not after it.
+    later = [p.done_s for p in record.predictions if p.done_s > ready_s + 1e-3]
     return len(later) / (max(later) - ready_s) if later else None
 
 

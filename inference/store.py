@@ -364,7 +364,8 @@ class Store:
             if version > len(steps):
                 raise StoreUnavailable(
                     f"{self.path} was written by a newer Batchscope (version {version}, this one knows "
-                    f"{len(steps)}). It was left as it is: install the newer one, or choose another folder with BATCHSCOPE_HOME."
+                    f"{len(steps)}). It was left as it is: install the newer one, or choose another folder with "
+                    "BATCHSCOPE_HOME."
                 )
             if version == len(steps):
                 return

@@ -10,6 +10,7 @@ from the same state. Readers run in processes of their own, without these import
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,8 +31,11 @@ SYSTEM_CONFIG = {
 }
 """For `ray.init(_system_config=…)`."""
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 20.0
 KEEP_ALIVE_S = 24 * 3600
+
+
+log = logging.getLogger("batchscope.engine")
 
 
 class WarmWorkers:
@@ -47,7 +51,7 @@ class WarmWorkers:
     def ensure(self, *, actors: int, tasks: int, keep_waiting: Callable[[], bool] = lambda: True) -> float:
         """Have warm processes for this many actors and tasks, starting what is missing; return the seconds taken.
 
-        Stops early, with fewer, after half a minute or when `keep_waiting` says no: a run then imports for
+        Stops early, with fewer, after 20 seconds or when `keep_waiting` says no: a run then imports for
         itself, and its spans show it.
         """
         start = time.monotonic()
@@ -58,6 +62,8 @@ class WarmWorkers:
             wanted = len(fresh) + missing
             while len(self._alive()[0]) < wanted and time.monotonic() - start < START_TIMEOUT_S and keep_waiting():
                 time.sleep(0.05)
+            if len(self._alive()[0]) < wanted and keep_waiting():
+                log.warning("of %d processes asked for, some were not warm in %.0f s", missing, START_TIMEOUT_S)
         return time.monotonic() - start
 
     def mark_used(self, pids: set[int]) -> None:

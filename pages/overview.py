@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from inference import hardware as machine
-from inference.config import RunConfig
+from inference.config import RunConfig, interleaved
 from inference.errors import BatchscopeError
 from inference.preflight import check, default_config
 from inference.results import throughput
@@ -70,7 +70,7 @@ def draw_launch(store: Store, hardware: machine.Hardware, recent: Sequence[RunSu
     """What will run, and the one button that runs it."""
     config = default_config(hardware)
     naive, actor = config.with_(strategy="naive"), config.with_(strategy="actor")
-    configs = [naive, actor, actor, naive]
+    configs = interleaved([naive, actor], 2)
     verdict = check(actor, hardware)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pressed = st.button(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
-from inference.config import RunConfig, differences
+from inference.config import RunConfig, differences, interleaved
 from inference.preflight import Verdict, check
 from pages.ui import live, settings, state
 from pages.ui.format import count, literal
@@ -115,11 +114,6 @@ def _shown() -> list[str]:
         return addressed
     st.query_params["run"] = ",".join(launched.ids)
     return launched.ids
-
-
-def interleaved(configs: Sequence[RunConfig], repeats: int) -> list[RunConfig]:
-    """The configurations repeated, every second round backwards (A B B A), so that drift cancels out."""
-    return [config for turn in range(repeats) for config in (configs if turn % 2 == 0 else configs[::-1])]
 
 
 main()

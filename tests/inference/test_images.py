@@ -210,7 +210,7 @@ def test_of_an_animation_the_first_frame_counts(format: str) -> None:
 # -- the reason why not ------------------------------------------------------------------------------------------
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(marker) (w) file closefile showpage\n"
-FITS = b"".join(card.ljust(80) for card in (b"SIMPLE  =                    T", b"BITPIX  =  8", b"NAXIS   =  2", b"END"))
+FITS = b"".join(card.ljust(80) for card in (b"SIMPLE  = T", b"BITPIX  = 8", b"NAXIS   = 0", b"END"))
 
 
 @pytest.mark.parametrize(

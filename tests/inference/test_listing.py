@@ -301,7 +301,7 @@ def test_an_address_is_refused_wherever_it_is_used(address: str, home: Path) -> 
         lambda: listing.absolute(address),
         lambda: listing.list_local(address, home, 1),
     ):
-        with pytest.raises(DataUnavailable, match="is not a data set that can be read: give the path of a local folder"):
+        with pytest.raises(DataUnavailable, match="is not a data set that can be read: give the path of a local"):
             use()
 
 
@@ -440,7 +440,7 @@ def test_an_endpoint_where_nobody_listens_is_told_at_once(monkeypatch: pytest.Mo
 
     said, seconds = refused_after_s()
 
-    assert said.startswith("s3://ray-benchmark-data/imagenette2/train/ could not be listed: Could not connect to server")
+    assert said.startswith(f"{listing.IMAGENETTE_URI} could not be listed: Could not connect to server")
     assert "read without credentials" in said
     assert "choose digits, which needs no network" in said
     assert seconds < 10

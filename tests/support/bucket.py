@@ -33,8 +33,10 @@ class Bucket:
             self.put(f"{folder}/{path.stem}.JPEG", path.read_bytes())
 
     def _send(self, method: str, address: str, content: bytes = b"", headers: dict[str, str] | None = None) -> None:
-        request = urllib.request.Request(f"{self.url}/{address}", content, headers or {}, method=method)
-        with urllib.request.urlopen(request, timeout=10):
+        # urllib would call it a form, which the server would try to parse.
+        headers = {"Content-Type": "application/octet-stream"} | (headers or {})
+        request = urllib.request.Request(f"{self.url}/{address}", content, headers, method=method)  # noqa: S310  # our own
+        with urllib.request.urlopen(request, timeout=10):  # noqa: S310  # our own
             pass
 
 

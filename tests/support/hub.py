@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,8 +29,11 @@ class Hub:
     """Model id → file name → content."""
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Model id → status and `X-Error-Code` for its files."""
+    silent: set[str] = field(default_factory=set)
+    """Ids of models whose files are asked for in vain: the connection stays open, and nothing comes."""
     asked: list[str] = field(default_factory=list)
     """Every request as `METHOD path`, in order."""
+    closing: Event = field(default_factory=Event)
 
     def add(self, model_id: str, folder: Path, **more: bytes) -> None:
         """Offer the files of a folder as a model."""
@@ -57,6 +60,7 @@ def serving() -> Iterator[Hub]:
     try:
         yield hub
     finally:
+        hub.closing.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -98,6 +102,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, json.dumps(document).encode(), {"Content-Type": "application/json"})
 
     def _file(self, model_id: str, name: str) -> None:
+        if model_id in self.offered.silent:
+            self.offered.closing.wait()
+            self.close_connection = True
+            return
         if model_id in self.offered.refused:
             status, code = self.offered.refused[model_id]
             self._send(status, b"", {"X-Error-Code": code})
