@@ -146,6 +146,7 @@ class Engine:
                 heartbeat_at=time.time(),
                 hardware=hardware.to_dict(self._hardware),
                 dashboard_url=self._dashboard_url,
+                dashboard_token=os.environ.get("RAY_AUTH_TOKEN") if self._dashboard_url else None,
             )
         )
 

@@ -86,6 +86,9 @@ class EngineStatus:
     heartbeat_at: float
     hardware: Mapping[str, Any] | None
     dashboard_url: str | None
+    """Where the Ray Dashboard is, if the engine started one."""
+    dashboard_token: str | None = None
+    """What the Ray Dashboard asks for before it shows anything."""
 
 
 class Store:
@@ -98,7 +101,7 @@ class Store:
         self.home = home
         self.path = home / DATABASE_NAME
         try:
-            home.mkdir(parents=True, exist_ok=True)
+            home.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what opens the Ray Dashboard
             self._migrate()
         except (OSError, sqlite3.Error) as error:
             raise StoreUnavailable(
@@ -300,7 +303,7 @@ class Store:
         with self._transaction() as db:
             db.execute(
                 "INSERT OR REPLACE INTO engine (only, engine_id, pid, process_started_at, state, message,"
-                " heartbeat_at, hardware, dashboard_url) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " heartbeat_at, hardware, dashboard_url, dashboard_token) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     status.engine_id,
                     status.pid,
@@ -310,6 +313,7 @@ class Store:
                     status.heartbeat_at,
                     hardware,
                     status.dashboard_url,
+                    status.dashboard_token,
                 ),
             )
 

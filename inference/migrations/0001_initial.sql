@@ -57,5 +57,6 @@ CREATE TABLE engine (
     message TEXT NOT NULL,
     heartbeat_at REAL NOT NULL,
     hardware TEXT,
-    dashboard_url TEXT
+    dashboard_url TEXT,
+    dashboard_token TEXT
 );

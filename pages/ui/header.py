@@ -98,7 +98,11 @@ def _header(drawn_for: tuple[object, ...]) -> None:
             query_params={"run": active[0].id},
         )
     if engine is not None and engine.dashboard_url:
-        dashboard.page_link(engine.dashboard_url, label="Ray Dashboard", icon=":material/open_in_new:")
+        with dashboard.popover("Ray Dashboard", icon=":material/open_in_new:"):
+            st.page_link(engine.dashboard_url, label="Open the Ray Dashboard")
+            if engine.dashboard_token:
+                st.caption("It asks for this token:")
+                st.code(engine.dashboard_token, language=None, wrap_lines=True)
 
 
 def _machine() -> None:

@@ -85,13 +85,14 @@ def test_rate_and_time_left_appear_once_two_points_in_time_are_known(open_page: 
 
 def test_the_dashboard_is_linked_only_where_there_is_one(open_page: OpenPage, store: Store) -> None:
     seed.engine(store)
-    assert "Ray Dashboard" not in links(open_page("history"))
+    assert "Open the Ray Dashboard" not in links(open_page("history"))
     status = store.engine()
     assert status is not None
-    store.save_engine(replace(status, dashboard_url="http://127.0.0.1:8265"))
+    store.save_engine(replace(status, dashboard_url="http://127.0.0.1:8265", dashboard_token="open-sesame"))
     app = open_page("history")
     assert not app.exception
-    assert "Ray Dashboard" in links(app)
+    assert "Open the Ray Dashboard" in links(app)
+    assert "open-sesame" in [code.value for code in app.code]
 
 
 def test_the_machine_is_a_chip(open_page: OpenPage, store: Store) -> None:

@@ -1,0 +1,92 @@
+"""A real server, a real engine and a real browser."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from inference.store import Store
+from tests.conftest import wait_until
+from tests.engine.conftest import new_home, processes_of
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--headless", "--disable-background-networking", "--disable-gpu"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "e2e" in str(item.path):
+            item.add_marker(pytest.mark.e2e)
+
+
+@dataclass
+class App:
+    """A running server and its home folder."""
+
+    url: str
+    store: Store
+    process: subprocess.Popen[bytes]
+    requests: list[str] = field(default_factory=list)
+    """Every address that the browser asked for."""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):  # noqa: S310  # our own server
+            return True
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator[App]:
+    """The app as `make run` starts it, in a home folder of its own; nothing of it is left afterwards."""
+    home = new_home(tmp_path_factory.mktemp("e2e") / "home", samples)
+    url = f"http://127.0.0.1:{(port := _free_port())}"
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
+    with open(home / "server.log", "wb") as log:
+        process = subprocess.Popen(
+            [*command, "--server.address=127.0.0.1"],
+            cwd=ROOT,
+            env=os.environ | {"BATCHSCOPE_HOME": str(home)},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until(lambda: _healthy(url), seconds=30, what="the server to answer")
+        yield App(url, Store(home), process)
+    finally:
+        status = Store(home).engine()
+        process.terminate()
+        process.wait(20)
+    assert status is not None
+    wait_until(lambda: processes_of(status.engine_id) == [], seconds=10, what="all processes of the engine to be gone")
+
+
+@pytest.fixture
+def page(app: App):  # type: ignore[no-untyped-def]  # playwright is not imported where there is no browser
+    """A page of a fresh browser, which notes every request."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Debian's chromium")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(30_000)
+        page.on("request", lambda request: app.requests.append(request.url))
+        yield page
+        browser.close()

@@ -1,0 +1,140 @@
+"""What a newcomer does: compare, watch, reload, cancel, find everything again."""
+
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.conftest import wait_until
+from tests.e2e.conftest import App
+
+playwright = pytest.importorskip("playwright.sync_api")
+expect = playwright.expect
+
+expect.set_options(timeout=20_000)
+
+ANSWER_MS = 150_000
+HEAVY = ("libtorch", "_raylet", "tokenizers")
+
+
+def open_page(page, app: App, path: str = "/") -> None:  # type: ignore[no-untyped-def]
+    page.goto(app.url + path)
+    expect(page.get_by_text("Batchscope", exact=True).first).to_be_visible()
+
+
+def nothing_is_broken(page) -> None:  # type: ignore[no-untyped-def]
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_one_click_compares_and_the_answer_stays_after_a_reload_in_mid_run(page, app: App) -> None:  # type: ignore[no-untyped-def]
+    open_page(page, app)
+    page.get_by_role("button", name="Compare naive and actor-based").click()
+
+    expect(page.get_by_text(re.compile("Run 1 of 4"))).to_be_visible()
+    page.reload()
+    expect(page.get_by_text(re.compile(r"Run \d of 4"))).to_be_visible()
+    expect(page.get_by_text("Same answers")).to_be_visible(timeout=ANSWER_MS)
+
+    runs = app.store.latest_comparison()
+    assert [run.config.strategy for run in runs] == ["naive", "actor", "actor", "naive"]
+    assert {run.state for run in runs} == {"finished"}
+    expect(page.get_by_text("100 of 100").first).to_be_visible()
+    pictures = page.locator('[data-testid="stImage"] img')
+    expect(pictures).to_have_count(12)
+    wait_until(
+        lambda: pictures.evaluate_all("all => all.every(one => one.complete && one.naturalWidth > 0)"),
+        seconds=10,
+        what="the thumbnails to be there",
+    )
+    expect(page.locator("canvas, .vega-embed svg").first).to_be_visible()
+    nothing_is_broken(page)
+
+
+def test_the_comparison_opens_with_both_sides_and_their_worker_timelines(page, app: App) -> None:  # type: ignore[no-untyped-def]
+    comparison_id = app.store.latest_comparison()[0].comparison_id
+
+    open_page(page, app, f"/compare?comparison={comparison_id}")
+
+    expect(page.get_by_text(re.compile("answers agree on 100 of 100"))).to_be_visible()
+    expect(page.get_by_text("What each worker did")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"25 times|25 loads|25 × ")).first).to_be_visible()
+    nothing_is_broken(page)
+
+
+def test_a_run_is_launched_from_its_address_watched_and_cancelled(page, app: App) -> None:  # type: ignore[no-untyped-def]
+    open_page(page, app, "/run?strategy=naive&model=resnet-50-untrained&limit=400&batch_size=2")
+    page.get_by_role("button", name="Run naive on 400 images").click()
+    wait_until(lambda: "run=" in page.evaluate("location.href"), seconds=20, what="the run in the address")
+    run_id = app.store.summaries(limit=1)[0].id
+    assert run_id in page.evaluate("location.href")
+    assert app.store.summaries(limit=1)[0].config.batch_size == 2
+
+    wait_until(lambda: len(app.store.recent(run_id, predictions=8)) == 8, seconds=90, what="the first images")
+    expect(page.locator('[data-testid="stImage"] img').first).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="Cancel")).to_be_enabled()
+    page.get_by_role("button", name="Cancel").click()
+
+    wait_until(lambda: not app.store.summaries(limit=1)[0].active, seconds=15, what="the run to be cancelled")
+    assert app.store.summaries(limit=1)[0].state == "cancelled"
+    expect(page.get_by_text("cancelled").first).to_be_visible()
+    expect(page.get_by_text(re.compile("Partial"))).to_be_visible()
+    nothing_is_broken(page)
+
+
+def test_history_holds_every_run_and_deletes_after_asking(page, app: App) -> None:  # type: ignore[no-untyped-def]
+    open_page(page, app, "/history")
+    expect(page.get_by_text(f"{app.store.count()} runs so far")).to_be_visible()
+
+    # The first row is the newest: tick it in the table, which draws itself on a canvas.
+    table = page.get_by_test_id("stDataFrame")
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 16, box["y"] + 52)
+    page.get_by_role("button", name="Delete").click()
+    before = app.store.count()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    dialog.get_by_role("button", name=re.compile("Delete")).click()
+
+    wait_until(lambda: app.store.count() == before - 1, seconds=10, what="the run to be deleted")
+    assert "cancelled" not in {run.state for run in app.store.summaries()}
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+@pytest.mark.parametrize("path", ["/", "/run", "/compare", "/history"])
+def test_no_page_scrolls_sideways(page, app: App, path: str, width: int) -> None:  # type: ignore[no-untyped-def]
+    page.set_viewport_size({"width": width, "height": 800})
+    open_page(page, app, path)
+    expect(page.get_by_test_id("stMain").get_by_role("heading").first).to_be_visible()
+
+    overflow = page.evaluate(
+        "() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth }"
+    )
+
+    assert overflow <= 1
+    nothing_is_broken(page)
+
+
+def test_nothing_was_asked_of_any_other_host(app: App) -> None:
+    hosts = {urlsplit(address).netloc for address in app.requests if not address.startswith(("data:", "blob:"))}
+
+    assert hosts == {urlsplit(app.url).netloc}
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads Linux's /proc")
+def test_the_server_has_loaded_no_heavy_library(app: App) -> None:
+    maps = Path(f"/proc/{app.process.pid}/maps").read_text()
+
+    assert "python" in maps
+    assert [name for name in HEAVY if name in maps] == []
+    assert psutil.Process(app.process.pid).memory_info().rss < 300 * 2**20
+
+
+def test_the_browser_is_there_in_continuous_integration() -> None:
+    import os
+
+    assert shutil.which("chromium") or not os.environ.get("CI"), "make e2e would skip everything"
