@@ -24,7 +24,7 @@ import psutil
 from inference import hardware, preflight
 from inference.bundled.samples import ensure_samples
 from inference.errors import BatchscopeError
-from inference.execution import Execution
+from inference.execution import Execution, rehearse
 from inference.identity import ENGINE_ID_VARIABLE, EXIT_LOCKED, LOCK_NAME
 from inference.listing import samples_folder
 from inference.ray_session import RaySession
@@ -120,6 +120,9 @@ class Engine:
 
         try:
             ensure_samples(samples_folder(self.store.home), on_progress=report)
+            if idle() and not ray_session.rehearsed:
+                self._message = "rehearsing"
+                rehearse(ray_session, self.store.home, self._hardware)
             if idle():
                 self._message = "warming workers"
                 workers = preflight.default_config(self._hardware).concurrency

@@ -19,7 +19,8 @@ MODEL_WORKER_VARIABLE = "BATCHSCOPE_MODEL_WORKER"
 def _import_models(announce_in: Path) -> None:
     start_at = recorder.now_s()
     import inference.models
-    import inference.strategies  # noqa: F401  # the imports are the point: Ray Data is one of them
+    import inference.strategies
+    import inference.watch  # noqa: F401  # the imports are the point: Ray Data is one of them
 
     recorder.note_imports(start_at, recorder.now_s())
     (announce_in / str(os.getpid())).touch()

@@ -26,6 +26,8 @@ class RaySession:
         self._folder = ray_folder(engine_id)
         self.dashboard_url: str | None = None
         self.resources: Mapping[str, float] = {}
+        self.rehearsed = False
+        """Whether a first run of no consequence has been made: see `execution.rehearse`."""
 
     def __enter__(self) -> RaySession:
         self._folder.mkdir(mode=0o700, exist_ok=True)

@@ -11,15 +11,13 @@ import io
 import json
 import queue
 import threading
-import time
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import ray.data
-from ray.data import DataContext, ExecutionOptions
-from ray.data._internal.execution.execution_callback import ExecutionCallback
+from ray.data import DataContext
 
 from inference import datasets, recorder, strategies
 from inference.config import RunConfig
@@ -27,6 +25,7 @@ from inference.errors import RunCancelled, RunFailed
 from inference.listing import ImageList
 from inference.results import OperatorProgress, Prediction, Span
 from inference.strategies import Plan
+from inference.watch import Watch, watched_context
 
 TICK_S = 0.25
 """How often progress is reported while nothing new has arrived."""
@@ -70,9 +69,9 @@ def run(
     Close the generator to cancel: actors and tasks are gone when `close()` returns. Raises `RunFailed` when
     the workers fail for good or nothing moves for `stall_s` seconds.
     """
-    watch = _Watch(stall_s)
+    watch = Watch(stall_s)
     started_at = recorder.now_s()
-    with DataContext.current(_context(watch)):
+    with DataContext.current(watched_context(watch)):
         data = datasets.image_bytes(
             images.images, batch_size=config.batch_size, num_cpus=reader_cpus, run_started_at=started_at
         )
@@ -114,7 +113,7 @@ _END = object()
 class _Reading(threading.Thread):
     """Iterates the data set, so that the main thread can report while the iterator blocks."""
 
-    def __init__(self, answers: ray.data.Dataset, watch: _Watch) -> None:
+    def __init__(self, answers: ray.data.Dataset, watch: Watch) -> None:
         super().__init__(daemon=True, name="ray-data-iterator")
         self._answers = answers
         self._watch = watch
@@ -142,73 +141,6 @@ class _Reading(threading.Thread):
         return item
 
 
-class _Watch:
-    """What the executor's step callback sees, and the way to stop the executor."""
-
-    def __init__(self, stall_s: float) -> None:
-        self.operators: tuple[OperatorProgress, ...] = ()
-        self.reason: RunFailed | RunCancelled | None = None
-        self._stall_s = stall_s
-        self._cancelled = threading.Event()
-        self._last_change = time.monotonic()
-
-    def cancel(self) -> None:
-        """Stop the executor at its next step, a tenth of a second away at most."""
-        self._cancelled.set()
-
-    def step(self, executor: Any) -> None:
-        """Called by the executor's loop at every step; raising ends the execution."""
-        if self._cancelled.is_set():
-            self.reason = RunCancelled("The run was cancelled.")
-            raise self.reason
-        # Ray Data shows progress per operator only as bars or on the dashboard; this is its source (2.60).
-        seen = tuple(_operator(op, state) for op, state in executor._topology.items())[1:]
-        if seen != self.operators:
-            self.operators, self._last_change = seen, time.monotonic()
-        elif time.monotonic() - self._last_change > self._stall_s:
-            self.reason = RunFailed(
-                f"Nothing moved for {self._stall_s:.0f} seconds, so the run was stopped. The workers may be waiting "
-                "for CPUs or memory that never get free: lower concurrency or CPUs per worker."
-            )
-            raise self.reason
-
-
-def _operator(op: Any, state: Any) -> OperatorProgress:
-    actors = op.get_actor_info()
-    return OperatorProgress(
-        name=op.name,
-        rows=op.metrics.rows_task_outputs_generated,
-        tasks_active=op.num_active_tasks(),
-        tasks_finished=op.metrics.num_tasks_finished,
-        actors=actors.running,
-        actors_restarting=actors.restarting,
-        queued_blocks=state.total_enqueued_input_blocks(),
-    )
-
-
-_watch: _Watch | None = None
-"""The watch of the run in progress; there is one at a time."""
-
-
-class _StepCallback(ExecutionCallback):
-    """Ray sends the context, with this class, to every worker: it must hold nothing that cannot be pickled."""
-
-    def on_execution_step(self, executor: Any) -> None:
-        if _watch is not None:
-            _watch.step(executor)
-
-
-def _context(watch: _Watch) -> DataContext:
-    global _watch
-    _watch = watch
-    context = DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_options = ExecutionOptions()
-    context.custom_execution_callback_classes = [_StepCallback]
-    return context
-
-
 def _parsed(block: pa.Table, truths: dict[str, str | None]) -> tuple[tuple[Span, ...], tuple[Prediction, ...]]:
     spans = tuple(span for text in block["spans"].to_pylist() for span in recorder.decode(text))
     predictions = []
@@ -230,7 +162,7 @@ def _parsed(block: pa.Table, truths: dict[str, str | None]) -> tuple[tuple[Span,
     return spans, tuple(predictions)
 
 
-def _phase(done: int, total: int, watch: _Watch) -> str:
+def _phase(done: int, total: int, watch: Watch) -> str:
     if done >= total:
         return "finishing"
     if done:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import grpc
@@ -23,6 +23,7 @@ from ray.core.generated import common_pb2, node_manager_pb2, node_manager_pb2_gr
 from ray.runtime_env import RuntimeEnv
 
 from inference.preload import MODEL_WORKER_VARIABLE
+from inference.results import Span
 
 SYSTEM_CONFIG = {
     "preload_python_modules": ["inference.preload"],
@@ -66,9 +67,9 @@ class WarmWorkers:
                 log.warning("of %d processes asked for, some were not warm in %.0f s", missing, START_TIMEOUT_S)
         return time.monotonic() - start
 
-    def mark_used(self, pids: set[int]) -> None:
-        """Say which processes have run something: actors cannot have them any more."""
-        self._used |= pids
+    def mark_used(self, spans: Iterable[Span]) -> None:
+        """Say which processes have run something, by what they recorded: actors cannot have them any more."""
+        self._used |= {int(span.worker.split()[1]) for span in spans}
 
     def _alive(self) -> tuple[set[int], set[int]]:
         """Warm processes that are alive: those that nothing has used, and those that tasks may use again."""
