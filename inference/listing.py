@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -111,10 +112,11 @@ def list_local(dataset: str, home: Path, limit: int) -> ImageList:
     images: list[ImageRef] = []
     skipped: list[object] = []
     for relative in _walk(root, on_error=skipped.append):
-        if _is_usable(root, relative):
-            images.append(ImageRef(image_id=str(relative), uri=str(root / relative), truth=_truth(relative)))
-        else:
+        target = _target(root, relative)
+        if target is None:
             skipped.append(relative)
+        else:
+            images.append(ImageRef(image_id=str(relative), uri=str(target), truth=_truth(relative)))
         if len(images) > limit:  # one beyond tells that there are more
             break
     if not images:
@@ -174,6 +176,25 @@ def list_bucket(root_uri: str, limit: int, labels: dict[str, str], *, region: st
     return ImageList(images=tuple(images), found=len(keys))
 
 
+def read_listed(path: Path) -> bytes:
+    """The content of a file that was listed before.
+
+    Raises `OSError` also where a link or a FIFO has taken the file's place since: the first is not followed, the
+    second does not block.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "a link has taken its place", str(path)) from error
+        raise
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file any more", str(path))
+        return file.read()
+
+
 def bucket_filesystem(region: str | None = None) -> fs.S3FileSystem:
     """Anonymous access to S3, answering within seconds; `AWS_ENDPOINT_URL` points it at another server."""
     from pyarrow import fs
@@ -205,14 +226,14 @@ def _walk(root: Path, on_error: Callable[[OSError], None]) -> Iterator[PurePosix
                 yield PurePosixPath(Path(folder, name).relative_to(root).as_posix())
 
 
-def _is_usable(root: Path, relative: PurePosixPath) -> bool:
-    """Whether this is a regular file inside the folder: no FIFO that blocks, no link that leads out."""
-    path = root / relative
+def _target(root: Path, relative: PurePosixPath) -> Path | None:
+    """The regular file inside the folder that this stands for: no FIFO that blocks, no link that leads out."""
     try:
         str(relative).encode()  # a name in another encoding could be neither stored nor shown
-        return path.resolve().is_relative_to(root) and stat.S_ISREG(path.stat().st_mode)
+        path = (root / relative).resolve()
+        return path if path.is_relative_to(root) and stat.S_ISREG(path.stat().st_mode) else None
     except (OSError, RuntimeError, UnicodeError):  # RuntimeError: links in a circle
-        return False
+        return None
 
 
 def _truth(relative: PurePosixPath) -> str | None:

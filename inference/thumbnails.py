@@ -13,6 +13,7 @@ from PIL import Image
 
 from inference import catalog
 from inference.images import Undecodable, decode
+from inference.listing import read_listed
 
 SIDE_PIXELS = 320
 """Longest side: sharp at 160 points on a screen with two pixels per point."""
@@ -29,7 +30,7 @@ def thumbnail(home: Path, dataset: str, image_id: str) -> bytes | None:
         kept = home / "thumbnails" / key[:2] / f"{key[2:34]}.jpg"
         if kept.is_file():
             return kept.read_bytes()
-        small = decode(source.read_bytes())
+        small = decode(read_listed(source))
     except (OSError, Undecodable):
         return None
     small.thumbnail((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.LANCZOS)

@@ -57,7 +57,7 @@ def batchscope(home: Path, *arguments: object) -> subprocess.CompletedProcess[st
 
 def succeeded(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     done = batchscope(home, *arguments)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr}"
     return done
 
 

@@ -274,9 +274,7 @@ def test_detect_asks_nvidia_smi_and_hides_what_the_environment_hides(tmp_path: P
 
 @needs_sh
 def test_detect_asks_an_older_driver_again_without_compute_capability(tmp_path: Path) -> None:
-    environ = nvidia_smi(
-        tmp_path, 'case "$*" in *compute_cap*) exit 2;; *) echo "0, Tesla K80, 11441, 450";; esac'
-    )
+    environ = nvidia_smi(tmp_path, 'case "$*" in *compute_cap*) exit 2;; *) echo "0, Tesla K80, 11441, 450";; esac')
     assert [gpu.name for gpu in detect(tmp_path, environ=environ).gpus] == ["Tesla K80"]
 
 
@@ -448,8 +446,7 @@ def test_facts_are_the_five_that_the_page_shows() -> None:
         (1, "1 CPU: reading, decoding and the model take turns on it."),
         (
             2,
-            "2 CPUs: one worker computes while one CPU reads and decodes; "
-            "more than 1 worker would starve the reader.",
+            "2 CPUs: one worker computes while one CPU reads and decodes; more than 1 worker would starve the reader.",
         ),
         (
             8,
@@ -546,8 +543,7 @@ def test_an_ordinary_environment_needs_no_note() -> None:
 
 def test_foreign_thread_settings_are_said_to_be_ignored() -> None:
     assert environment_notes({"OMP_NUM_THREADS": "1"}) == (
-        "OMP_NUM_THREADS=1 is set in the environment; "
-        "Batchscope sets threads per worker itself and ignores it.",
+        "OMP_NUM_THREADS=1 is set in the environment; Batchscope sets threads per worker itself and ignores it.",
     )
     assert environment_notes({"MKL_NUM_THREADS": "4"})[0].startswith("MKL_NUM_THREADS=4 is set")
 

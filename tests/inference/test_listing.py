@@ -157,7 +157,10 @@ def test_a_link_within_the_folder_is_an_image_like_any_other(folder: Path, home:
     fill(folder, "sub/b.jpg")
     (folder / "link.jpg").symlink_to("sub/b.jpg")
 
-    assert ids(listing.list_local(str(folder), home, 100)) == ["link.jpg", "sub/b.jpg"]
+    found = listing.list_local(str(folder), home, 100)
+
+    assert ids(found) == ["link.jpg", "sub/b.jpg"]
+    assert {image.path for image in found.images} == {folder / "sub" / "b.jpg"}  # what was checked is what is read
 
 
 def test_links_that_are_broken_or_go_in_circles_are_skipped(folder: Path, home: Path) -> None:
@@ -179,6 +182,34 @@ def test_a_name_that_is_no_text_is_skipped_and_counted(folder: Path, home: Path)
     found = listing.list_local(str(folder), home, 100)
 
     assert (ids(found), found.skipped) == (["a.jpg"], 1)
+
+
+def test_a_listed_file_is_read_whole(folder: Path) -> None:
+    fill(folder, "a.jpg")
+
+    assert listing.read_listed(folder / "a.jpg") == b"bytes"
+
+
+def test_a_link_put_in_the_place_of_a_listed_file_is_not_followed(folder: Path, home: Path, tmp_path: Path) -> None:
+    fill(folder, "a.jpg")
+    (listed,) = listing.list_local(str(folder), home, 1).images
+    fill(tmp_path, "secret.jpg")
+    listed.path.unlink()
+    listed.path.symlink_to(tmp_path / "secret.jpg")
+
+    with pytest.raises(OSError, match="a link has taken its place"):
+        listing.read_listed(listed.path)
+
+
+@pytest.mark.timeout(10)
+def test_a_fifo_put_in_the_place_of_a_listed_file_does_not_block(folder: Path, home: Path) -> None:
+    fill(folder, "a.jpg")
+    (listed,) = listing.list_local(str(folder), home, 1).images
+    listed.path.unlink()
+    os.mkfifo(listed.path)
+
+    with pytest.raises(OSError, match="it is no regular file any more"):
+        listing.read_listed(listed.path)
 
 
 def as_nobody(work: Callable[[], str]) -> str:
