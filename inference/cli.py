@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from inference import checkpoints, hardware, listing, preflight, report
 from inference.config import DTYPES, MAX_REPEATS, STRATEGIES, RunConfig, interleaved
-from inference.errors import BatchscopeError, DoesNotFit, InvalidConfig
+from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, InvalidConfig
 from inference.export import FORMATS, export
 from inference.results import RunRecord, metrics
 from inference.store import RunSummary, Store, home_folder
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
-    except (InvalidConfig, DoesNotFit) as error:
+    except (InvalidConfig, DoesNotFit, DataUnavailable) as error:
         print(f"batchscope: {error}", file=sys.stderr)
         return EXIT_BAD_ARGUMENTS
     except BatchscopeError as error:
@@ -129,10 +129,13 @@ def _config(options: argparse.Namespace, strategy: str) -> RunConfig:
     found = hardware.detect(home_folder())
     default = preflight.default_config(found)
     gpus = options.gpus_per_worker
+    dataset = listing.absolute(options.dataset)
+    if dataset != listing.IMAGENETTE:
+        listing.list_local(dataset, home_folder(), 1)  # a folder without images is found out before anything starts
     config = RunConfig(
         strategy=strategy,
         model=checkpoints.absolute(options.model),
-        dataset=listing.absolute(options.dataset),
+        dataset=dataset,
         limit=options.limit,
         batch_size=options.batch_size if options.batch_size is not None else default.batch_size,
         concurrency=options.concurrency if options.concurrency is not None else default.concurrency,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import ray.data
 from pyarrow import fs
 from ray.data import TaskPoolStrategy
 
-from inference.listing import IMAGENETTE_REGION, ImageRef, bucket_filesystem
+from inference.listing import IMAGENETTE_REGION, ImageRef, bucket_filesystem, read_listed
 from inference.recorder import recorder_of_process
 from inference.results import READER
 
@@ -68,8 +70,7 @@ def _read(uri: str) -> tuple[bytes | None, str | None]:
         if uri.startswith("s3://"):
             with _bucket().open_input_file(uri.removeprefix("s3://")) as file:
                 return file.read(), None
-        with open(uri, "rb") as file:
-            return file.read(), None
+        return read_listed(Path(uri)), None
     except OSError as error:
         return None, f"the file could not be read: {error.strerror or error}"
 

@@ -122,7 +122,7 @@ class Engine:
             ensure_samples(samples_folder(self.store.home), on_progress=report)
             if idle() and not ray_session.rehearsed:
                 self._message = "rehearsing"
-                rehearse(ray_session, self.store.home, self._hardware)
+                rehearse(ray_session, self.store.home, self._hardware, idle)
             if idle():
                 self._message = "warming workers"
                 workers = preflight.default_config(self._hardware).concurrency

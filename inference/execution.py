@@ -31,8 +31,10 @@ def warm_needs(config: RunConfig) -> tuple[int, int]:
     return (0, config.concurrency) if config.strategy == "naive" else (config.concurrency, 0)
 
 
-def rehearse(ray_session: RaySession, home: Path, hardware: Hardware) -> None:
-    """Classify two sample images and forget them.
+def rehearse(
+    ray_session: RaySession, home: Path, hardware: Hardware, keep_going: Callable[[], bool] = lambda: True
+) -> None:
+    """Classify two sample images and forget them; stop half-way when `keep_going` says no.
 
     Ray and Ray Data do much only in their first execution, a second or more. Counted against whichever strategy
     comes first, that would bias the first comparison.
@@ -40,7 +42,7 @@ def rehearse(ray_session: RaySession, home: Path, hardware: Hardware) -> None:
     ensure_samples(listing.samples_folder(home), 2)
     config = preflight.default_config(hardware).with_(strategy="naive", limit=2, concurrency=1)
     actors, tasks = warm_needs(config)
-    ray_session.warm.ensure(actors=actors, tasks=tasks)
+    ray_session.warm.ensure(actors=actors, tasks=tasks, keep_waiting=keep_going)
     events = runner.run(
         config,
         listing.list_samples(home, 2),
@@ -48,8 +50,11 @@ def rehearse(ray_session: RaySession, home: Path, hardware: Hardware) -> None:
         reader_cpus=preflight.reader_cpus(hardware),
         runtime_env=ray_session.warm.runtime_env,
     )
-    for event in events:
-        ray_session.warm.mark_used(event.spans)
+    with contextlib.closing(events):
+        for event in events:
+            ray_session.warm.mark_used(event.spans)
+            if not keep_going():
+                return
     ray_session.rehearsed = True
 
 
@@ -109,7 +114,7 @@ class Execution:
         model_folder = checkpoints.folder_of(self._config.model, self._store.home, make_untrained=self._make_untrained)
         if self._record.comparison_id is not None and not self._ray.rehearsed:
             self._say("rehearsing")
-            rehearse(self._ray, self._store.home, self._hardware)
+            rehearse(self._ray, self._store.home, self._hardware, lambda: not self._must_stop())
         self._say("warming file cache and workers")
         _warm_file_cache(images, model_folder)
         actors, tasks = warm_needs(self._config)

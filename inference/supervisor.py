@@ -16,10 +16,11 @@ import time
 import uuid
 from pathlib import Path
 
+import filelock
 import psutil
 
 from inference.errors import BatchscopeError
-from inference.identity import ENGINE_ID_VARIABLE, EXIT_LOCKED, LOG_NAME, engine_environment, ray_folder
+from inference.identity import ENGINE_ID_VARIABLE, EXIT_LOCKED, LOCK_NAME, LOG_NAME, engine_environment, ray_folder
 from inference.store import EngineStatus, Store
 
 CHECK_S = 0.5
@@ -74,6 +75,9 @@ class Supervisor:
 
     def _keep_once(self) -> None:
         """Start an engine and watch it until it ends."""
+        if self._is_home_taken():
+            self._stopping.wait(RETRY_S)
+            return
         self._bury_dead_engine()
         engine = self._engine = self._launched()
         while engine.poll() is None:
@@ -83,13 +87,22 @@ class Supervisor:
                 engine.kill()
                 engine.wait()
         if engine.returncode == EXIT_LOCKED:
-            self._engine = None  # another server's engine serves this home folder too
-            self._stopping.wait(RETRY_S)
+            self._engine = None  # another server was quicker
             return
         _end_processes_of(self._engine_id)
         self._end_runs_of(self._engine_id)
         self._engine = None
         self._stopping.wait(RETRY_S)
+
+    def _is_home_taken(self) -> bool:
+        """Whether another server's engine serves this home folder; starting one to find out costs CPU seconds."""
+        lock = filelock.FileLock(self._home / LOCK_NAME, blocking=False)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            return True
+        lock.release()
+        return False
 
     def _launched(self) -> subprocess.Popen[bytes]:
         self._engine_id = uuid.uuid4().hex

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,10 @@ class Answers:
         self._rows: list[tuple[str, str, str, float]] = []
 
     def give(self, image_id: str, top: tuple[tuple[str, float], ...]) -> None:
-        """Add an image's most probable labels."""
+        """Add an image's most probable labels; scores that are no numbers are no answer."""
+        if not all(math.isfinite(score) for _, score in top):
+            self.refuse(image_id, "the model's scores are not numbers")
+            return
         self._rows.append((image_id, json.dumps(top), "", self._recorder.elapsed_s()))
 
     def refuse(self, image_id: str, reason: str) -> None:

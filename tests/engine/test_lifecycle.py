@@ -50,8 +50,11 @@ def test_a_running_run_is_cancelled_within_ten_seconds_and_the_next_one_works(ma
     wait_until(lambda: not lab.record(run_id).active, seconds=10, what="the run to be cancelled")
 
     assert [lab.record(i).state for i in (run_id, queued_id)] == ["cancelled", "cancelled"]
-    actors = [p for p in processes_of(engine_id(lab)) if "MapWorker" in p.name()]
-    assert actors == []
+    wait_until(
+        lambda: not [p for p in processes_of(engine_id(lab)) if "MapWorker" in p.name()],
+        seconds=5,
+        what="its actors to be gone",
+    )
     (record,) = lab.finish(QUICK)
     assert (record.state, len(record.predictions)) == ("finished", 20)
 
