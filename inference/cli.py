@@ -129,13 +129,10 @@ def _config(options: argparse.Namespace, strategy: str) -> RunConfig:
     found = hardware.detect(home_folder())
     default = preflight.default_config(found)
     gpus = options.gpus_per_worker
-    dataset = listing.absolute(options.dataset)
-    if dataset != listing.IMAGENETTE:
-        listing.list_local(dataset, home_folder(), 1)  # a folder without images is found out before anything starts
     config = RunConfig(
         strategy=strategy,
         model=checkpoints.absolute(options.model),
-        dataset=dataset,
+        dataset=listing.absolute(options.dataset),
         limit=options.limit,
         batch_size=options.batch_size if options.batch_size is not None else default.batch_size,
         concurrency=options.concurrency if options.concurrency is not None else default.concurrency,
@@ -144,6 +141,8 @@ def _config(options: argparse.Namespace, strategy: str) -> RunConfig:
         dtype=options.dtype,
         compile=options.compile,
     )
+    if config.dataset != listing.IMAGENETTE:
+        listing.list_local(config.dataset, home_folder(), 1)  # an empty folder is found out before anything starts
     verdict = preflight.check(config, found)
     if not verdict.fits:
         raise DoesNotFit(f"this does not fit this machine: {verdict.sentence}")

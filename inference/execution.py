@@ -21,6 +21,7 @@ from inference.results import Prediction, Progress, RunRecord, Span
 from inference.store import Store
 
 SAVE_S = 0.5
+WORKER_DIED = "A worker died; Ray gave its images to another one, and none was lost."
 MAX_CACHE_WARMING_BYTES = 2 * 1024**3
 
 log = logging.getLogger("batchscope.engine")
@@ -76,7 +77,6 @@ class Execution:
         self._config = record.config
         self._stopping = stopping
         self._messages: list[str] = []
-        self._rerun_message = ""
         self._pending_spans: list[Span] = []
         self._pending_predictions: list[Prediction] = []
         self._plan: str | None = None
@@ -149,8 +149,8 @@ class Execution:
         self._pending_predictions += event.predictions
         self._ray.warm.mark_used(event.spans)
         self._plan = event.plan or self._plan
-        if event.reruns:
-            self._rerun_message = f"A worker died; another one did its work again ({event.reruns} blocks so far)."
+        if event.worker_died and WORKER_DIED not in self._messages:
+            self._messages.append(WORKER_DIED)
 
     def _save(self, event: runner.Event) -> None:
         self._store.save_progress(
@@ -165,7 +165,7 @@ class Execution:
             spans=self._pending_spans,
             predictions=self._pending_predictions,
             operators=event.operators,
-            messages=[*self._messages, *([self._rerun_message] if self._rerun_message else [])],
+            messages=self._messages,
         )
         self._pending_spans, self._pending_predictions = [], []
 

@@ -25,7 +25,7 @@ from inference.errors import RunCancelled, RunFailed
 from inference.listing import ImageList
 from inference.results import OperatorProgress, Prediction, Span
 from inference.strategies import Plan
-from inference.watch import Watch, watched_context
+from inference.watch import Watch, forget, watched_context
 
 TICK_S = 0.25
 """How often progress is reported while nothing new has arrived."""
@@ -51,8 +51,8 @@ class Event:
     operators: tuple[OperatorProgress, ...] = ()
     plan: str | None = None
     """Ray Data's plan; comes with the last event."""
-    reruns: int = 0
-    """Blocks so far that Ray ran again because the worker that had them died."""
+    worker_died: bool = False
+    """Whether a worker has died so far; Ray gave its images to another one."""
 
 
 def run(
@@ -80,13 +80,13 @@ def run(
     truths = {image.image_id: image.truth for image in images.images}
     reading = _Reading(answers, watch)
     reading.start()
-    done = reruns = 0
+    done, worker_died = 0, False
     try:
         while True:
             item = reading.next(timeout=TICK_S)
             spans, predictions = _parsed(item, truths) if isinstance(item, pa.Table) else ((), ())
             done += len(predictions)
-            reruns += isinstance(item, pa.Table) and item["attempt"][0].as_py() > 0
+            worker_died |= isinstance(item, pa.Table) and item["repeated"][0].as_py()
             yield Event(
                 started_at=started_at,
                 elapsed_s=recorder.now_s() - started_at,
@@ -97,13 +97,14 @@ def run(
                 predictions=predictions,
                 operators=watch.operators,
                 plan=_plan_text(answers) if item is _END else None,
-                reruns=reruns,
+                worker_died=worker_died,
             )
             if item is _END:
                 break
     finally:
-        watch.cancel()
+        watch.stop()
         reading.join(STOP_TIMEOUT_S)
+        forget()
     _check_complete(done, len(images.images))
 
 

@@ -23,28 +23,39 @@ class Watch:
         self.operators: tuple[OperatorProgress, ...] = ()
         self.reason: RunFailed | RunCancelled | None = None
         self._stall_s = stall_s
+        self._executor: Any = None
         self._cancelled = threading.Event()
         self._last_change = time.monotonic()
 
-    def cancel(self) -> None:
-        """Stop the executor at its next step, a tenth of a second away at most."""
+    def stop(self) -> None:
+        """Stop the executor and end its actors, wherever it is; changes nothing after it has finished."""
         self._cancelled.set()
+        if self._executor is not None:
+            # Without force the actors live on until their handles are collected (2.60).
+            self._executor.shutdown(force=True, exception=RunCancelled("The run was cancelled."))
+            self._executor = None
 
     def step(self, executor: Any) -> None:
         """Called by the executor's loop at every step; raising ends the execution."""
+        self._executor = executor
         if self._cancelled.is_set():
-            self.reason = RunCancelled("The run was cancelled.")
-            raise self.reason
+            raise self._because(RunCancelled("The run was cancelled."))
         # Ray Data shows progress per operator only as bars or on the dashboard; this is its source (2.60).
         seen = tuple(_operator(op, state) for op, state in executor._topology.items())[1:]
         if seen != self.operators:
             self.operators, self._last_change = seen, time.monotonic()
         elif time.monotonic() - self._last_change > self._stall_s:
-            self.reason = RunFailed(
-                f"Nothing moved for {self._stall_s:.0f} seconds, so the run was stopped. The workers may be waiting "
-                "for CPUs or memory that never get free: lower concurrency or CPUs per worker."
+            raise self._because(
+                RunFailed(
+                    f"Nothing moved for {self._stall_s:.0f} seconds, so the run was stopped. The workers may be "
+                    "waiting for CPUs or memory that never get free: lower concurrency or CPUs per worker."
+                )
             )
-            raise self.reason
+
+    def _because(self, error: RunFailed | RunCancelled) -> RunFailed | RunCancelled:
+        """Keep the reason, and give back a twin to raise: a raised error holds on to the executor and its actors."""
+        self.reason = error
+        return type(error)(str(error))
 
 
 def _operator(op: Any, state: Any) -> OperatorProgress:
@@ -70,6 +81,12 @@ class _StepCallback(ExecutionCallback):
     def on_execution_step(self, executor: Any) -> None:
         if _watch is not None:
             _watch.step(executor)
+
+
+def forget() -> None:
+    """Let go of the watch, and with it of the executor that it saw."""
+    global _watch
+    _watch = None
 
 
 def watched_context(watch: Watch) -> DataContext:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -85,8 +86,8 @@ class Answers:
     """The rows that a batch becomes.
 
     Columns, one row per image: `image_id`, `top` (JSON list of [label, score], best first; empty without an
-    answer), `reason` (empty with an answer), `done_s` (seconds since the run began), `worker`, `attempt` (0 unless
-    an earlier worker died over this batch), and `spans` (JSON; those of the whole batch on its first row).
+    answer), `reason` (empty with an answer), `done_s` (seconds since the run began), `worker`, `repeated` (whether
+    an earlier worker died), and `spans` (JSON; those of the whole batch on its first row).
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -115,12 +116,19 @@ class Answers:
             "reason": reasons,
             "done_s": done_s,
             "worker": [self._recorder.worker] * len(image_ids),
-            "attempt": [_attempt()] * len(image_ids),
+            "repeated": [_is_repeated()] * len(image_ids),
             "spans": [json.dumps(spans, separators=(",", ":"))] + [""] * (len(image_ids) - 1),
         }
 
 
-def _attempt() -> int:
-    """How often Ray has started the current task before: its worker died each time."""
-    # The public runtime context tells this of actors only, not of tasks (2.60).
-    return int(ray._private.worker.global_worker.core_worker.get_current_task_attempt_number())
+def _is_repeated() -> bool:
+    """Whether an earlier worker died: Ray runs this task again, or this actor stands in for a dead one."""
+    # The public runtime context tells a task nothing of its attempts (2.60).
+    attempt = ray._private.worker.global_worker.core_worker.get_current_task_attempt_number()
+    return attempt > 0 or _is_second_actor()
+
+
+@functools.cache
+def _is_second_actor() -> bool:
+    context = ray.get_runtime_context()
+    return context.get_actor_id() is not None and context.was_current_actor_reconstructed
