@@ -85,11 +85,12 @@ class Engine:
             self._dashboard_url = ray_session.dashboard_url
             self._hardware = hardware.with_ray(self._hardware, ray_session.resources)
             self._say("starting workers")
+            ray_session.warm.ask_for(preflight.default_config(self._hardware).concurrency)
             ray_session.prime()
             self._state = "ready"
             while not self._stop.is_set():
-                self._say("idle")
                 self._prepare_for_anyone(ray_session)
+                self._say("idle")
                 self._run_queue(ray_session)
         self._state = "stopped"
         self._say("stopped")
@@ -101,6 +102,7 @@ class Engine:
             record = self.store.claim(self.id, hardware.to_dict(self._hardware))
             if record is not None:
                 busy = True
+                self._message = "running"
                 Execution(self.store, ray_session, self._hardware, record, self._stop.is_set).perform()
             elif busy:
                 return
@@ -114,7 +116,7 @@ class Engine:
             return not self._stop.is_set() and not self.store.active()
 
         def report(done: int, total: int) -> None:
-            self._message = f"making sample images: {done} of {total}" if done < total else "idle"
+            self._message = f"making sample images: {done} of {total}"
             if not idle():
                 raise _Interrupted
 
@@ -131,7 +133,6 @@ class Engine:
             pass  # what was made is kept; the run makes what it needs
         except OSError as error:
             log.warning("The sample images could not be made: %s", error)  # a run that needs them says so
-        self._message = "idle"
 
     def _say(self, message: str) -> None:
         self._message = message

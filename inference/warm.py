@@ -49,6 +49,7 @@ class WarmWorkers:
         self._folder = folder
         self._folder.mkdir(exist_ok=True)
         self._used: set[int] = set()
+        self._asked = 0
         self.runtime_env = {"env_vars": {MODEL_WORKER_VARIABLE: str(folder)}}
         """What tasks and actors that run a model must ask for: it gives them processes of their own."""
 
@@ -62,12 +63,13 @@ class WarmWorkers:
         fresh, used = self._alive()
         missing = max(0, actors - len(fresh)) + max(0, tasks - len(used) - max(0, len(fresh) - actors))
         if missing:
-            self._ask_for(missing)
+            self.ask_for(missing - self._on_their_way())
             wanted = len(fresh) + missing
             while len(self._alive()[0]) < wanted and time.monotonic() - start < START_TIMEOUT_S and keep_waiting():
                 time.sleep(0.05)
             if len(self._alive()[0]) < wanted and keep_waiting():
                 log.warning("of %d processes asked for, some were not warm in %.0f s", missing, START_TIMEOUT_S)
+                self._asked = self._announced()  # whatever became of them, they are not awaited twice
         return time.monotonic() - start
 
     def mark_used(self, spans: Iterable[Span]) -> None:
@@ -79,7 +81,18 @@ class WarmWorkers:
         alive = {pid for path in self._folder.iterdir() if _is_alive(pid := int(path.name))}
         return alive - self._used, alive & self._used
 
-    def _ask_for(self, count: int) -> None:
+    def _announced(self) -> int:
+        return sum(1 for _ in self._folder.iterdir())
+
+    def _on_their_way(self) -> int:
+        """Processes that were asked for and have not announced themselves yet."""
+        return max(0, self._asked - self._announced())
+
+    def ask_for(self, count: int) -> None:
+        """Have the Ray node start this many processes, and wait for none of them."""
+        if count <= 0:
+            return
+        self._asked += count
         node = ray.nodes()[0]
         request = node_manager_pb2.PrestartWorkersRequest(
             language=common_pb2.PYTHON,
