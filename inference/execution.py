@@ -11,7 +11,7 @@ from pathlib import Path
 from inference import checkpoints, listing, preflight, runner
 from inference.bundled import DIGITS_MODEL_DIR
 from inference.bundled.samples import SAMPLE_COUNT, ensure_samples
-from inference.config import RunConfig
+from inference.config import STRATEGIES, RunConfig
 from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, RunCancelled
 from inference.hardware import Hardware
 from inference.identity import LOG_NAME
@@ -35,27 +35,28 @@ def warm_needs(config: RunConfig) -> tuple[int, int]:
 def rehearse(
     ray_session: RaySession, home: Path, hardware: Hardware, keep_going: Callable[[], bool] = lambda: True
 ) -> None:
-    """Classify two sample images and forget them; stop half-way when `keep_going` says no.
+    """Classify two sample images with each strategy and forget them; stop half-way when `keep_going` says no.
 
-    Ray and Ray Data do much only in their first execution, a second or more. Counted against whichever strategy
-    comes first, that would bias the first comparison.
+    Ray and Ray Data do much only in their first execution, and at their first actor: a second or more. Counted
+    against whichever strategy comes first, that would bias the first comparison.
     """
     ensure_samples(listing.samples_folder(home), 2)
-    config = preflight.default_config(hardware).with_(strategy="naive", limit=2, concurrency=1)
-    actors, tasks = warm_needs(config)
-    ray_session.warm.ensure(actors=actors, tasks=tasks, keep_waiting=keep_going)
-    events = runner.run(
-        config,
-        listing.list_samples(home, 2),
-        model_folder=str(DIGITS_MODEL_DIR),
-        reader_cpus=preflight.reader_cpus(hardware),
-        runtime_env=ray_session.warm.runtime_env,
-    )
-    with contextlib.closing(events):
-        for event in events:
-            ray_session.warm.mark_used(event.spans)
-            if not keep_going():
-                return
+    default = preflight.default_config(hardware)
+    # All at once, on all cores: one for the rehearsed actor, which takes its process along, the others for the runs.
+    ray_session.warm.ensure(actors=1 + default.concurrency, tasks=default.concurrency, keep_waiting=keep_going)
+    for strategy in STRATEGIES:
+        events = runner.run(
+            default.with_(strategy=strategy, limit=2, concurrency=1),
+            listing.list_samples(home, 2),
+            model_folder=str(DIGITS_MODEL_DIR),
+            reader_cpus=preflight.reader_cpus(hardware),
+            runtime_env=ray_session.warm.runtime_env,
+        )
+        with contextlib.closing(events):
+            for event in events:
+                ray_session.warm.mark_used(event.spans)
+                if not keep_going():
+                    return
     ray_session.rehearsed = True
 
 
