@@ -63,9 +63,11 @@ class WarmWorkers:
         fresh, used = self._alive()
         missing = max(0, actors - len(fresh)) + max(0, tasks - len(used) - max(0, len(fresh) - actors))
         if missing:
-            self.ask_for(missing - self._on_their_way())
             wanted = len(fresh) + missing
             while len(self._alive()[0]) < wanted and time.monotonic() - start < START_TIMEOUT_S and keep_waiting():
+                # Ray counts processes that are still starting towards a further request (2.60): one at a time.
+                if self._on_their_way() == 0:
+                    self.ask_for(wanted - len(self._alive()[0]))
                 time.sleep(0.05)
             if len(self._alive()[0]) < wanted and keep_waiting():
                 log.warning("of %d processes asked for, some were not warm in %.0f s", missing, START_TIMEOUT_S)
