@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -17,10 +16,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from inference import checkpoints, hardware, listing, preflight, report
-from inference.config import DTYPES, MAX_REPEATS, STRATEGIES, RunConfig, interleaved
+from inference.capabilities import best_dtype
+from inference.config import BACKENDS, DTYPES, MAX_REPEATS, STRATEGIES, RunConfig, interleaved
 from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, InvalidConfig
 from inference.export import FORMATS, export
-from inference.results import RunRecord, metrics
+from inference.results import RunRecord, median_run, metrics
 from inference.store import RunSummary, Store, home_folder
 from inference.supervisor import Supervisor, engine_alive
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     config = _config(options, options.strategy)
     runs = _perform([config] * options.repeats, compare=False)
-    middle = _median_run(runs)
+    middle = median_run(runs)
     if options.json:
         document = report.document(middle)
         if options.repeats > 1:
@@ -68,7 +68,7 @@ def _compare(options: argparse.Namespace) -> int:
     strategies = [name.strip() for name in options.strategies.split(",") if name.strip()]
     if len(set(strategies)) < 2 or len(set(strategies)) != len(strategies):
         raise InvalidConfig(f"--strategies must name at least two different ones, got {options.strategies!r}")
-    configs = interleaved([_config(options, strategy) for strategy in strategies], options.repeats)
+    configs = interleaved([_config(options, strategy, lenient=True) for strategy in strategies], options.repeats)
     runs = _perform(configs, compare=True)
     document = report.comparison_document(runs)
     if options.json:
@@ -124,13 +124,18 @@ def _export(options: argparse.Namespace) -> int:
 # -- running -----------------------------------------------------------------------------------------------------
 
 
-def _config(options: argparse.Namespace, strategy: str) -> RunConfig:
-    """The configuration that the options describe, checked against this machine."""
+def _config(options: argparse.Namespace, strategy: str, *, lenient: bool = False) -> RunConfig:
+    """The configuration that the options describe, checked against this machine.
+
+    `lenient` drops options that the strategy does not have, where they are meant for others of a comparison.
+    """
+    if strategy not in STRATEGIES:
+        raise InvalidConfig(f"--strategies must name some of {', '.join(STRATEGIES)}, got {strategy!r:.80}")
     found = hardware.detect(home_folder())
     default = preflight.default_config(found)
     gpus = options.gpus_per_worker
     config = RunConfig(
-        strategy=strategy,
+        strategy="pipelined" if lenient else strategy,
         model=checkpoints.absolute(options.model),
         dataset=listing.absolute(options.dataset),
         limit=options.limit,
@@ -138,9 +143,13 @@ def _config(options: argparse.Namespace, strategy: str) -> RunConfig:
         concurrency=options.concurrency if options.concurrency is not None else default.concurrency,
         cpus_per_worker=options.cpus_per_worker if options.cpus_per_worker is not None else default.cpus_per_worker,
         gpus_per_worker=gpus if gpus is not None else default.gpus_per_worker,
-        dtype=options.dtype,
-        compile=options.compile,
+        threads=options.threads,
+        decoders=options.decoders,
+        dtype=best_dtype(found) if options.dtype == "auto" else options.dtype,
+        channels_last=options.channels_last,
+        backend="compile" if options.compile else options.backend,
     )
+    config = config.as_strategy(strategy)
     if config.dataset != listing.IMAGENETTE:
         listing.list_local(config.dataset, home_folder(), 1)  # an empty folder is found out before anything starts
     verdict = preflight.check(config, found)
@@ -203,16 +212,6 @@ def _existing(run_id: str) -> RunRecord:
     if record is None:
         raise InvalidConfig(f"there is no run {run_id!r}: `python -m inference history` lists those there are")
     return record
-
-
-def _median_run(runs: Sequence[RunRecord]) -> RunRecord:
-    """The run in the middle by speed; one that did not finish, if there is one, since it tells more."""
-    unfinished = [run for run in runs if run.state != "finished"]
-    if unfinished:
-        return unfinished[0]
-    speeds = {run.id: metrics(run).images_per_s or 0.0 for run in runs}
-    middle = statistics.median_low(speeds.values())
-    return next(run for run in runs if speeds[run.id] == middle)
 
 
 def _exit_status(runs: Sequence[RunRecord]) -> int:
@@ -328,8 +327,12 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--concurrency", type=int, metavar="C", help="workers at the same time")
     parser.add_argument("--cpus-per-worker", type=float, metavar="X")
     parser.add_argument("--gpus-per-worker", type=float, metavar="X")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32")
-    parser.add_argument("--compile", action="store_true", help="put the model through torch.compile")
+    parser.add_argument("--threads", type=int, default=0, metavar="T", help="of each worker; 0: as many as its CPUs")
+    parser.add_argument("--decoders", type=int, default=1, metavar="D", help="decoding tasks at a time (pipelined)")
+    parser.add_argument("--dtype", choices=("auto", *DTYPES), default="float32", help="auto: what suits this machine")
+    parser.add_argument("--channels-last", action="store_true", help="lay pixels and weights out channels last")
+    parser.add_argument("--backend", choices=BACKENDS, default="eager", help="what computes the forward pass")
+    parser.add_argument("--compile", action="store_true", help="the same as --backend compile")
     parser.add_argument("--repeats", type=_whole(1, MAX_REPEATS), default=1, metavar="R")
     _add_json(parser)
 

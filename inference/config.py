@@ -9,10 +9,16 @@ from typing import Any
 
 from inference.errors import InvalidConfig
 
-STRATEGIES = ("naive", "actor")
+STRATEGIES = ("naive", "actor", "batched", "pipelined")
 """Ways of running a model over images, in the order in which each adds one change to the one before."""
 
+ONE_BY_ONE = ("naive", "actor")
+"""The strategies that send images through the model one after the other, as `transformers.pipeline` does."""
+
 DTYPES = ("float32", "bfloat16", "float16")
+
+BACKENDS = ("eager", "compile", "openvino")
+"""What computes the forward pass: PyTorch as it is, PyTorch through `torch.compile`, or OpenVINO."""
 
 MAX_BATCH_SIZE = 1024
 MAX_CONCURRENCY = 256
@@ -39,13 +45,19 @@ class RunConfig:
     concurrency: int = 1
     """Workers that run the model at the same time."""
     cpus_per_worker: float = 1.0
-    """CPUs that Ray reserves for each worker; also its number of threads, rounded down, at least 1."""
+    """CPUs that Ray reserves for each worker."""
+    threads: int = 0
+    """Threads that the forward pass uses in each worker; 0 for as many as the CPUs reserved for it."""
+    decoders: int = 1
+    """Tasks that decode images at the same time, beside the workers; `pipelined` alone has them."""
     gpus_per_worker: float = 0.0
     """GPUs that Ray reserves for each worker; a share such as 0.5 puts two workers on one card."""
     dtype: str = "float32"
     """Precision of weights and activations."""
-    compile: bool = False
-    """Whether the model goes through `torch.compile` when it is loaded."""
+    channels_last: bool = False
+    """Whether weights and pixels lie in memory with the channels of a pixel side by side; not for `ONE_BY_ONE`."""
+    backend: str = "eager"
+    """One of `BACKENDS`; OpenVINO is not for `ONE_BY_ONE`."""
 
     def __post_init__(self) -> None:
         """Refuse what no machine could run."""
@@ -53,6 +65,7 @@ class RunConfig:
         _require_text("dataset", self.dataset)
         _require_choice("strategy", self.strategy, STRATEGIES)
         _require_choice("dtype", self.dtype, DTYPES)
+        _require_choice("backend", self.backend, BACKENDS)
         _require_whole("limit", self.limit, 1, MAX_IMAGES)
         _require_whole("batch_size", self.batch_size, 1, MAX_BATCH_SIZE)
         _require_whole("concurrency", self.concurrency, 1, MAX_CONCURRENCY)
@@ -60,13 +73,21 @@ class RunConfig:
         _require_number("gpus_per_worker", self.gpus_per_worker, 0, 16)
         if self.gpus_per_worker > 1 and self.gpus_per_worker != int(self.gpus_per_worker):
             raise InvalidConfig(f"gpus_per_worker above 1 must be a whole number, got {self.gpus_per_worker}")
-        if not isinstance(self.compile, bool):
-            raise InvalidConfig(f"compile must be true or false, got {self.compile!r}")
+        _require_whole("threads", self.threads, 0, 1024)
+        _require_whole("decoders", self.decoders, 1, MAX_CONCURRENCY)
+        if not isinstance(self.channels_last, bool):
+            raise InvalidConfig(f"channels_last must be true or false, got {self.channels_last!r:.80}")
+        self._require_options_of_strategy()
+
+    def _require_options_of_strategy(self) -> None:
+        for name, asked in (("channels_last", self.channels_last), ("backend openvino", self.backend == "openvino")):
+            if asked and self.strategy in ONE_BY_ONE:
+                raise InvalidConfig(f"{name} needs the strategy batched or pipelined, got {self.strategy}")
 
     @property
     def threads_per_worker(self) -> int:
-        """Threads that PyTorch uses in each worker: the CPUs reserved for it, rounded down, at least 1."""
-        return max(1, int(self.cpus_per_worker))
+        """Threads of the forward pass in each worker: `threads`, or the CPUs reserved, rounded down, at least 1."""
+        return self.threads or max(1, int(self.cpus_per_worker))
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting by name, as JSON types."""
@@ -76,11 +97,23 @@ class RunConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
         """The configuration that `to_dict` described; settings of other versions are passed over."""
         known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        kept = {name: value for name, value in values.items() if name in known}
+        if values.get("compile") is True:  # as version 0.1 wrote it
+            kept["backend"] = "compile"
+        return cls(**kept)
 
     def with_(self, **changes: Any) -> RunConfig:
         """A copy with some settings changed, validated again."""
         return replace(self, **changes)
+
+    def as_strategy(self, strategy: str) -> RunConfig:
+        """The same settings under another strategy, without the options that it does not have."""
+        dropped: dict[str, Any] = {}
+        if strategy in ONE_BY_ONE:
+            dropped = {"channels_last": False, "backend": "eager" if self.backend == "openvino" else self.backend}
+        if strategy != "pipelined":
+            dropped["decoders"] = 1
+        return replace(self, strategy=strategy, **dropped)
 
 
 def differences(configs: list[RunConfig]) -> dict[str, tuple[Any, ...]]:

@@ -11,13 +11,13 @@ from pathlib import Path
 from inference import checkpoints, listing, preflight, runner
 from inference.bundled import DIGITS_MODEL_DIR
 from inference.bundled.samples import SAMPLE_COUNT, ensure_samples
-from inference.config import STRATEGIES, RunConfig
+from inference.config import ONE_BY_ONE, RunConfig
 from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, RunCancelled
 from inference.hardware import Hardware
 from inference.identity import LOG_NAME
 from inference.listing import ImageList
 from inference.ray_session import RaySession
-from inference.results import Prediction, Progress, RunRecord, Span
+from inference.results import Prediction, Progress, RunRecord, Sample, Span
 from inference.store import Store
 
 SAVE_S = 0.5
@@ -29,13 +29,16 @@ log = logging.getLogger("batchscope.engine")
 
 def warm_needs(config: RunConfig) -> tuple[int, int]:
     """How many warm processes a run wants for actors, and for tasks."""
-    return (0, config.concurrency) if config.strategy == "naive" else (config.concurrency, 0)
+    if config.strategy == "naive":
+        return 0, config.concurrency
+    # The task finds out what the model's pictures go through, and is there for the next run too.
+    return config.concurrency, 0 if config.strategy in ONE_BY_ONE else 1
 
 
 def rehearse(
     ray_session: RaySession, home: Path, hardware: Hardware, keep_going: Callable[[], bool] = lambda: True
 ) -> None:
-    """Classify two sample images with each strategy and forget them; stop half-way when `keep_going` says no.
+    """Classify two sample images with tasks and with an actor, and forget them; stop when `keep_going` says no.
 
     Ray and Ray Data do much only in their first execution, and at their first actor: a second or more. Counted
     against whichever strategy comes first, that would bias the first comparison.
@@ -44,11 +47,12 @@ def rehearse(
     default = preflight.default_config(hardware)
     # All at once, on all cores: one for the rehearsed actor, which takes its process along, the others for the runs.
     ray_session.warm.ensure(actors=1 + default.concurrency, tasks=default.concurrency, keep_waiting=keep_going)
-    for strategy in STRATEGIES:
+    for strategy in ONE_BY_ONE:
         events = runner.run(
             default.with_(strategy=strategy, limit=2, concurrency=1),
             listing.list_samples(home, 2),
             model_folder=str(DIGITS_MODEL_DIR),
+            geometry=None,
             reader_cpus=preflight.reader_cpus(hardware),
             runtime_env=ray_session.warm.runtime_env,
         )
@@ -79,6 +83,7 @@ class Execution:
         self._stopping = stopping
         self._messages: list[str] = []
         self._pending_spans: list[Span] = []
+        self._pending_samples: list[Sample] = []
         self._pending_predictions: list[Prediction] = []
         self._plan: str | None = None
 
@@ -102,6 +107,7 @@ class Execution:
             error=error,
             plan=self._plan,
             spans=self._pending_spans,
+            samples=self._pending_samples,
             predictions=self._pending_predictions,
         )
 
@@ -131,6 +137,7 @@ class Execution:
             self._config,
             images,
             model_folder=str(model_folder),
+            geometry=None if self._config.strategy in ONE_BY_ONE else self._ray.geometry_of(model_folder),
             reader_cpus=preflight.reader_cpus(self._hardware),
             runtime_env=self._ray.warm.runtime_env,
         )
@@ -147,6 +154,7 @@ class Execution:
 
     def _take(self, event: runner.Event) -> None:
         self._pending_spans += event.spans
+        self._pending_samples += event.samples
         self._pending_predictions += event.predictions
         self._ray.warm.mark_used(event.spans)
         self._plan = event.plan or self._plan
@@ -164,11 +172,12 @@ class Execution:
                 clock_started_at=event.started_at,
             ),
             spans=self._pending_spans,
+            samples=self._pending_samples,
             predictions=self._pending_predictions,
             operators=event.operators,
             messages=self._messages,
         )
-        self._pending_spans, self._pending_predictions = [], []
+        self._pending_spans, self._pending_samples, self._pending_predictions = [], [], []
 
     def _say(self, phase: str, done: int = 0, total: int = 0) -> None:
         """Show a preparation before the run's clock starts; raises `RunCancelled` if it was asked to stop."""

@@ -54,6 +54,7 @@ PACKAGES = (
     "pyarrow",
     "safetensors",
     "altair",
+    "openvino",
 )
 """The packages whose versions a record keeps."""
 
@@ -98,6 +99,8 @@ class Hardware:
     """Operating system and its version."""
     python: str | None = None
     """Python's version."""
+    compiler: str | None = None
+    """The C++ compiler that torch.compile would use for the processor; None if there is none."""
     versions: tuple[tuple[str, str], ...] = ()
     """(package, version) of those of PACKAGES that are installed."""
     ray: tuple[tuple[str, float], ...] | None = None
@@ -152,8 +155,14 @@ def detect(
         disk_total_bytes=disk[1] if disk else None,
         os=_os_name(),
         python=platform.python_version(),
+        compiler=_compiler(environ),
         versions=_versions(),
     )
+
+
+def _compiler(environ: Mapping[str, str]) -> str | None:
+    """What TorchInductor would call (2.13): `CXX`, else the system's usual one."""
+    return shutil.which(environ.get("CXX") or ("clang++" if platform.system() == "Darwin" else "g++"))
 
 
 def _or_none(probe: Callable[[], _T]) -> _T | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from inference.capabilities import missing_for
 from inference.config import RunConfig
 from inference.hardware import Hardware, usable_gpus
 
@@ -34,7 +35,7 @@ class Verdict:
 
 
 def reader_cpus(hardware: Hardware) -> float:
-    """CPUs kept for the one task at a time that reads images: a whole one, or half of a machine's only one."""
+    """CPUs kept for each task that reads or decodes images: a whole one, or half of a machine's only one."""
     return 1.0 if hardware.cpus >= 2 else 0.5
 
 
@@ -60,24 +61,55 @@ def default_config(hardware: Hardware) -> RunConfig:
     return check(config, hardware).nearest or config
 
 
+def all_cores(config: RunConfig, hardware: Hardware) -> RunConfig:
+    """The same run with a worker of one thread on every core, or `MAX_DEFAULT_WORKERS` that share all cores.
+
+    Threads of one forward pass wait for each other at every layer, so one that loses its core to a decoding task
+    holds up the rest; workers wait for nobody. On ResNet-50 with two cores two workers of one thread did 1.3 times
+    as much as one of two threads (docs/performance.md). What reading and decoding need, the system takes from all.
+    Where workers have GPUs of their own, nothing changes.
+    """
+    if config.gpus_per_worker > 0:
+        return config
+    workers = min(hardware.cpus, MAX_DEFAULT_WORKERS)
+    free_cpus = hardware.cpus - reader_cpus(hardware) * config.decoders
+    return config.with_(
+        concurrency=workers,
+        cpus_per_worker=math.floor(100 * free_cpus / workers) / 100,
+        threads=max(1, hardware.cpus // workers),
+    )
+
+
 def check(config: RunConfig, hardware: Hardware) -> Verdict:
     """The verdict on one configuration; nothing is started and nothing is waited for."""
-    for look in (_check_gpus, _check_cpus, _check_memory):
+    for look in (_check_backend, _check_gpus, _check_cpus, _check_memory):
         verdict = look(config, hardware)
         if not verdict.fits:
             return verdict
     return _check_cpus(config, hardware)
 
 
+def _check_backend(config: RunConfig, hardware: Hardware) -> Verdict:
+    missing = missing_for(config.backend, hardware, on_gpu=config.gpus_per_worker > 0)
+    if missing is None:
+        return Verdict(fits=True, sentence=f"{config.backend} runs here")
+    return Verdict(fits=False, sentence=missing, nearest=config.with_(backend="eager"))
+
+
 def _check_cpus(config: RunConfig, hardware: Hardware) -> Verdict:
-    reading = reader_cpus(hardware)
+    reading = reader_cpus(hardware) * config.decoders
     needed = config.concurrency * config.cpus_per_worker + reading
     total = (
-        f"{_workers(config.concurrency)} × {config.cpus_per_worker:g} CPU + {reading:g} for reading"
+        f"{_workers(config.concurrency)} × {config.cpus_per_worker:g} CPU + {reading:g} for"
+        f" {'reading and decoding' if config.strategy == 'pipelined' else 'reading'}"
         f" = {needed:g} of {hardware.cpus} CPU{'s' if hardware.cpus != 1 else ''}"
     )
     if needed <= hardware.cpus:
         return Verdict(fits=True, sentence=total)
+    if config.decoders > 1:
+        verdict = _check_cpus(config.with_(decoders=1), hardware)
+        nearest = verdict.nearest or config.with_(decoders=1)
+        return Verdict(fits=False, sentence=f"{total}: lower decoders to 1", nearest=nearest)
     free = hardware.cpus - reading
     workers = math.floor(free / config.cpus_per_worker)
     if workers >= 1:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 import ray.data
 
 from inference.datasets import image_bytes
+from inference.geometry import Geometry
 from inference.hardware import Hardware
 from inference.identity import ray_folder
 from inference.listing import ImageRef
 from inference.warm import SYSTEM_CONFIG, WarmWorkers
+
+_T = TypeVar("_T")
 
 
 class RaySession:
@@ -26,6 +31,7 @@ class RaySession:
         self._folder = ray_folder(engine_id)
         self.dashboard_url: str | None = None
         self.resources: Mapping[str, float] = {}
+        self._geometries: dict[tuple[Path, int], Geometry | None] = {}
         self.rehearsed = False
         """Whether a first run of no consequence has been made: see `execution.rehearse`."""
 
@@ -60,7 +66,27 @@ class RaySession:
         this_file = ImageRef(image_id="none", uri=__file__)
         image_bytes((this_file,), batch_size=1, num_cpus=1, run_started_at=time.time()).materialize()
 
-    def in_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Run a function in a worker process, for what needs torch; its value, or its error."""
-        task = ray.remote(num_cpus=1, runtime_env=self.warm.runtime_env)(function)
-        return ray.get(task.remote(*arguments))
+    def in_worker(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        """Run an importable function in a worker process, for what needs torch; its value, or its error."""
+        task = ray.remote(num_cpus=1, runtime_env=self.warm.runtime_env)(_with_process)
+        process_id, value = ray.get(task.remote(function, arguments))
+        self.warm.mark_process_used(process_id)
+        return value
+
+    def geometry_of(self, model_folder: Path) -> Geometry | None:
+        """What the model's pictures go through, found out once for each state of its image processor's settings."""
+        settings = model_folder / "preprocessor_config.json"
+        key = (model_folder, settings.stat().st_mtime_ns if settings.exists() else 0)
+        if key not in self._geometries:
+            self._geometries[key] = self.in_worker(_geometry_of, str(model_folder))
+        return self._geometries[key]
+
+
+def _with_process(function: Callable[..., _T], arguments: tuple[Any, ...]) -> tuple[int, _T]:
+    return os.getpid(), function(*arguments)
+
+
+def _geometry_of(model_folder: str) -> Geometry | None:
+    from inference.models import geometry_of  # in a worker: the engine does without torch
+
+    return geometry_of(model_folder)

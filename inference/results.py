@@ -16,15 +16,16 @@ from typing import Any
 
 from inference.config import RunConfig
 
-PHASES = ("start", "import", "load", "wait", "read", "preprocess", "forward", "postprocess")
-"""What a worker can be doing, in the order in which charts stack it. `wait` is derived, never recorded."""
+PHASES = ("start", "import", "load", "warmup", "wait", "read", "preprocess", "forward", "postprocess")
+"""What a worker can be doing, in the order in which charts stack it. `wait` is derived, never recorded; `warmup` is
+what an engine does at its first batches, compiling among it, paid once before the first image."""
 
 ACTIVE_STATES = ("queued", "running", "cancelling")
 END_STATES = ("finished", "failed", "cancelled", "crashed")
 STATES = ACTIVE_STATES + END_STATES
 
-READER = "reader"
-"""Prefix of the lanes that read images; every other lane belongs to a worker that runs the model."""
+READER, DECODER, WORKER = "reader", "decoder", "worker"
+"""What a lane does, and how its name begins: read files, turn them into pixels, or run the model."""
 
 BOOTSTRAP_RESAMPLES = 2000
 BOOTSTRAP_BLOCKS = 50
@@ -49,6 +50,19 @@ class Span:
     def seconds(self) -> float:
         """Length in seconds."""
         return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a process had used up to a moment."""
+
+    worker: str
+    """The lane, as in `Span`."""
+    at_s: float
+    cpu_s: float
+    """CPU seconds of all its threads since the process started."""
+    memory_bytes: int
+    """Memory that is its own: resident, without what it shares with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,7 @@ class RunRecord:
     hardware: Mapping[str, Any] | None = None
     progress: Progress | None = None
     spans: tuple[Span, ...] = ()
+    samples: tuple[Sample, ...] = ()
     predictions: tuple[Prediction, ...] = ()
     operators: tuple[OperatorProgress, ...] = ()
     plan: str | None = None
@@ -172,6 +187,10 @@ class Metrics:
     """Share of the images with a known truth whose label is right."""
     workers: int = 0
     """Lanes that ran the model."""
+    cpu_s: float | None = None
+    """CPU seconds of the processes that read, decoded and ran the model, loading and warming up included."""
+    peak_worker_memory_bytes: int | None = None
+    """The most that one worker had to itself at the end of a batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,23 +225,39 @@ def metrics(record: RunRecord) -> Metrics:
         phases=seconds_by_phase(spans),
         accuracy=accuracy(predictions),
         workers=len(model_workers(spans)),
+        cpu_s=cpu_seconds(record.samples),
+        peak_worker_memory_bytes=max((s.memory_bytes for s in record.samples if runs_model(s.worker)), default=None),
     )
 
 
 def setup_seconds(spans: Iterable[Span]) -> float | None:
-    """Seconds until the first image is decoded or goes through the model."""
-    return min((span.start_s for span in spans if span.phase in ("preprocess", "forward")), default=None)
+    """Seconds until a worker that holds the model starts on its first image."""
+    starts = (span.start_s for span in spans if span.phase in ("preprocess", "forward") and runs_model(span.worker))
+    return min(starts, default=None)
+
+
+def cpu_seconds(samples: Iterable[Sample]) -> float | None:
+    """CPU seconds that the sampled processes used between their first and last samples; None without samples."""
+    used: dict[str, list[float]] = defaultdict(list)
+    for sample in samples:
+        used[sample.worker.split()[-1]].append(sample.cpu_s)  # by process: one may both read and decode
+    return sum(max(values) - min(values) for values in used.values()) if used else None
+
+
+def runs_model(lane: str) -> bool:
+    """Whether a lane belongs to a worker that runs the model."""
+    return not lane.startswith((READER, DECODER))
 
 
 def model_workers(spans: Iterable[Span]) -> tuple[str, ...]:
     """The lanes that ran the model, in order of appearance."""
-    return tuple(dict.fromkeys(span.worker for span in spans if not span.worker.startswith(READER)))
+    return tuple(dict.fromkeys(span.worker for span in spans if runs_model(span.worker)))
 
 
 def with_waits(spans: Sequence[Span]) -> list[Span]:
     """The spans, with a `wait` span in every gap between two spans of a lane that runs the model.
 
-    A reading process is shared by all tasks: its gaps are nobody's waiting.
+    A process that reads or decodes is shared by all tasks: its gaps are nobody's waiting.
     """
     lanes: dict[str, list[Span]] = defaultdict(list)
     for span in spans:
@@ -232,7 +267,7 @@ def with_waits(spans: Sequence[Span]) -> list[Span]:
         lane.sort(key=lambda span: span.start_s)
         busy_until = lane[0].start_s
         for span in lane:
-            if span.start_s > busy_until and not worker.startswith(READER):
+            if span.start_s > busy_until and runs_model(worker):
                 filled.append(Span(worker, "wait", busy_until, span.start_s))
             filled.append(span)
             busy_until = max(busy_until, span.end_s)
@@ -242,11 +277,11 @@ def with_waits(spans: Sequence[Span]) -> list[Span]:
 def seconds_by_phase(spans: Sequence[Span], *, workers_only: bool = False) -> dict[str, float]:
     """Seconds per phase over all lanes, waiting included, in the order of `PHASES`.
 
-    With `workers_only`, lanes that merely read images are left out.
+    With `workers_only`, lanes that merely read or decode images are left out.
     """
     totals = dict.fromkeys(PHASES, 0.0)
     for span in with_waits(spans):
-        if not (workers_only and span.worker.startswith(READER)):
+        if runs_model(span.worker) or not workers_only:
             totals[span.phase] += span.seconds
     return totals
 
@@ -260,18 +295,29 @@ def phase_shares(spans: Sequence[Span]) -> dict[str, float]:
 
 def steady_rate(record: RunRecord) -> float | None:
     """Images per second once every worker has finished its first batch; None if nothing came after that."""
+    window = _Stretches.of(record, steady=True)
+    return window.rate if window else None
+
+
+def ready_seconds(record: RunRecord) -> float | None:
+    """Seconds until every worker has finished its first batch; None if that is not known."""
     first_batch_ends: dict[str, float] = {}
     for span in record.spans:
-        if span.batch == 0:
+        if span.batch == 0 and runs_model(span.worker):
             first_batch_ends[span.worker] = max(first_batch_ends.get(span.worker, 0.0), span.end_s)
     if not first_batch_ends:
         return None
     # A worker that replaced a dead one comes late; it must not move the start of the window.
     ends = sorted(first_batch_ends.values())
-    ready_s = ends[min(record.config.concurrency, len(ends)) - 1]
-    # Spans are kept in whole microseconds: answers of the batch that ends the window's wait are not after it.
-    later = [p.done_s for p in record.predictions if p.done_s > ready_s + 1e-3]
-    return len(later) / (max(later) - ready_s) if later else None
+    return ends[min(record.config.concurrency, len(ends)) - 1]
+
+
+def median_run(runs: Sequence[RunRecord]) -> RunRecord:
+    """The run in the middle by end-to-end speed, the slower of two; one that did not finish, if there is one."""
+    unfinished = next((run for run in runs if run.state != "finished"), None)
+    if unfinished is not None:
+        return unfinished
+    return sorted(runs, key=lambda run: metrics(run).images_per_s or 0.0)[(len(runs) - 1) // 2]
 
 
 def accuracy(predictions: Iterable[Prediction]) -> float | None:
@@ -309,14 +355,19 @@ def throughput(predictions: Iterable[Prediction], *, points: int = 60) -> list[t
     return [((i + 1) * width, count / width) for i, count in enumerate(counts)]
 
 
-def speedup(baseline: Sequence[RunRecord], other: Sequence[RunRecord], *, seed: int = 0) -> Speedup | None:
-    """End-to-end speed of `other` over `baseline`, each given as the repeats of one configuration.
+def speedup(
+    baseline: Sequence[RunRecord], other: Sequence[RunRecord], *, steady: bool = False, seed: int = 0
+) -> Speedup | None:
+    """Speed of `other` over `baseline`, each given as the repeats of one configuration; end to end, or `steady`.
 
     The ratio is that of the median images/s. The interval is a two-level percentile bootstrap (Efron and
     Tibshirani, 1993): runs are drawn with replacement, then in each run the stretches of time between
     answers, in up to 50 consecutive blocks; set-up is kept as measured. None if either side has no answers.
     """
-    sides = [[_Stretches.of(run) for run in runs if run.predictions] for runs in (baseline, other)]
+    sides = [
+        [window for run in runs if (window := _Stretches.of(run, steady=steady)) is not None]
+        for runs in (baseline, other)
+    ]
     if not all(sides):
         return None
     base_rate, other_rate = (statistics.median(run.rate for run in side) for side in sides)
@@ -339,15 +390,24 @@ class _Stretches:
         return self.images / (self.setup_s + sum(self.stretches_s))
 
     @classmethod
-    def of(cls, record: RunRecord) -> _Stretches:
-        done = sorted({p.done_s for p in record.predictions})
+    def of(cls, record: RunRecord, *, steady: bool) -> _Stretches | None:
+        """All of a run, or what came when every worker had finished its first batch; None if nothing did."""
+        ready_s = ready_seconds(record) if steady else 0.0
+        if ready_s is None:
+            return None
+        # Spans are kept in whole microseconds: answers of the batch that ends the window's wait are not after it.
+        answers = [p.done_s - ready_s for p in record.predictions if p.done_s > ready_s + (1e-3 if steady else 0.0)]
+        if not answers:
+            return None
+        done = sorted(set(answers))
         step = max(1, len(done) // BOOTSTRAP_BLOCKS)
         # Stretches must be alike to be exchangeable: drop no answer, let the last one be the run's end.
         edges = done[:1] + done[1:][step - 1 :: step]
         if edges[-1] != done[-1]:
             edges.append(done[-1])
         gaps = tuple(b - a for a, b in itertools.pairwise(edges))
-        return cls(len(record.predictions), edges[0], gaps)
+        # End to end, the time to the first answer is set-up, paid once; in steady state it is a stretch like others.
+        return cls(len(answers), 0.0, (edges[0], *gaps)) if steady else cls(len(answers), edges[0], gaps)
 
 
 def _resampled_rate(runs: Sequence[_Stretches], rng: random.Random) -> float:

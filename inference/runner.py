@@ -22,8 +22,9 @@ from ray.data import DataContext
 from inference import datasets, recorder, strategies
 from inference.config import RunConfig
 from inference.errors import RunCancelled, RunFailed
+from inference.geometry import Geometry
 from inference.listing import ImageList
-from inference.results import OperatorProgress, Prediction, Span
+from inference.results import OperatorProgress, Prediction, Sample, Span
 from inference.strategies import Plan
 from inference.watch import Watch, forget, watched_context
 
@@ -47,6 +48,7 @@ class Event:
     images_total: int
     phase: str
     spans: tuple[Span, ...] = ()
+    samples: tuple[Sample, ...] = ()
     predictions: tuple[Prediction, ...] = ()
     operators: tuple[OperatorProgress, ...] = ()
     plan: str | None = None
@@ -60,12 +62,14 @@ def run(
     images: ImageList,
     *,
     model_folder: str,
+    geometry: Geometry | None,
     reader_cpus: float,
     runtime_env: Mapping[str, Any],
     stall_s: float = STALL_S,
 ) -> Generator[Event]:
     """Run the configured strategy over the images, yielding events at least every `TICK_S` seconds.
 
+    `geometry` is what `inference.models.geometry_of` found out about the model in `model_folder`.
     Close the generator to cancel: actors and tasks are gone when `close()` returns. Raises `RunFailed` when
     the workers fail for good or nothing moves for `stall_s` seconds.
     """
@@ -75,7 +79,14 @@ def run(
         data = datasets.image_bytes(
             images.images, batch_size=config.batch_size, num_cpus=reader_cpus, run_started_at=started_at
         )
-        plan = Plan(config=config, model_folder=model_folder, run_started_at=started_at, runtime_env=runtime_env)
+        plan = Plan(
+            config=config,
+            model_folder=model_folder,
+            geometry=geometry,
+            decoder_cpus=reader_cpus,
+            run_started_at=started_at,
+            runtime_env=runtime_env,
+        )
         answers = strategies.BY_NAME[config.strategy].classify(data, plan)
     truths = {image.image_id: image.truth for image in images.images}
     reading = _Reading(answers, watch)
@@ -84,16 +95,19 @@ def run(
     try:
         while True:
             item = reading.next(timeout=TICK_S)
-            spans, predictions = _parsed(item, truths) if isinstance(item, pa.Table) else ((), ())
+            block = item if isinstance(item, pa.Table) else None
+            spans, samples = recorder.decode(recorder.merge(block["spans"].to_pylist())) if block else ([], [])
+            predictions = _predictions(block, truths) if block else ()
             done += len(predictions)
-            worker_died |= isinstance(item, pa.Table) and item["repeated"][0].as_py()
+            worker_died |= block is not None and block["repeated"][0].as_py()
             yield Event(
                 started_at=started_at,
                 elapsed_s=recorder.now_s() - started_at,
                 images_done=done,
                 images_total=len(images.images),
                 phase=_phase(done, len(images.images), watch),
-                spans=spans,
+                spans=tuple(spans),
+                samples=tuple(samples),
                 predictions=predictions,
                 operators=watch.operators,
                 plan=_plan_text(answers) if item is _END else None,
@@ -142,8 +156,7 @@ class _Reading(threading.Thread):
         return item
 
 
-def _parsed(block: pa.Table, truths: dict[str, str | None]) -> tuple[tuple[Span, ...], tuple[Prediction, ...]]:
-    spans = tuple(span for text in block["spans"].to_pylist() for span in recorder.decode(text))
+def _predictions(block: pa.Table, truths: dict[str, str | None]) -> tuple[Prediction, ...]:
     predictions = []
     for row in block.select(["image_id", "top", "reason", "done_s", "worker"]).to_pylist():
         top = tuple((label, score) for label, score in json.loads(row["top"]))
@@ -160,7 +173,7 @@ def _parsed(block: pa.Table, truths: dict[str, str | None]) -> tuple[tuple[Span,
                 worker=row["worker"],
             )
         )
-    return spans, tuple(predictions)
+    return tuple(predictions)
 
 
 def _phase(done: int, total: int, watch: Watch) -> str:

@@ -32,6 +32,7 @@ from inference.results import (
     Prediction,
     Progress,
     RunRecord,
+    Sample,
     Span,
     metrics,
 )
@@ -173,6 +174,7 @@ class Store:
         progress: Progress,
         *,
         spans: Sequence[Span] = (),
+        samples: Sequence[Sample] = (),
         predictions: Sequence[Prediction] = (),
         operators: Sequence[OperatorProgress] = (),
         messages: Sequence[str] = (),
@@ -180,7 +182,7 @@ class Store:
         """Add what is new since the last call, and replace the account of how far the run is."""
         with self._transaction() as db:
             seq = self._seq(db, run_id)
-            self._append(db, seq, spans, predictions)
+            self._append(db, seq, spans, samples, predictions)
             db.execute(
                 "UPDATE runs SET progress = ?, operators = ?, messages = ? WHERE seq = ?",
                 (
@@ -199,6 +201,7 @@ class Store:
         error: str | None = None,
         plan: str | None = None,
         spans: Sequence[Span] = (),
+        samples: Sequence[Sample] = (),
         predictions: Sequence[Prediction] = (),
     ) -> None:
         """Give a run its end state, its last spans and predictions and its metrics, in one transaction.
@@ -209,7 +212,7 @@ class Store:
             raise ValueError(f"state must be one of {', '.join(END_STATES)}, got {state}")
         with self._transaction() as db:
             seq = self._seq(db, run_id)
-            self._append(db, seq, spans, predictions)
+            self._append(db, seq, spans, samples, predictions)
             record = self._record(db, db.execute("SELECT * FROM runs WHERE seq = ?", (seq,)).fetchone())
             if not record.active:
                 return
@@ -405,9 +408,15 @@ class Store:
         return int(row["seq"])
 
     @staticmethod
-    def _append(db: sqlite3.Connection, seq: int, spans: Sequence[Span], predictions: Sequence[Prediction]) -> None:
-        if spans:
-            blob = zlib.compress(recorder.encode(list(spans)).encode())
+    def _append(
+        db: sqlite3.Connection,
+        seq: int,
+        spans: Sequence[Span],
+        samples: Sequence[Sample],
+        predictions: Sequence[Prediction],
+    ) -> None:
+        if spans or samples:
+            blob = zlib.compress(recorder.encode(spans, samples).encode())
             db.execute(
                 "INSERT INTO span_chunks SELECT ?, COALESCE(MAX(chunk), -1) + 1, ? FROM span_chunks WHERE run_seq = ?",
                 (seq, blob, seq),
@@ -452,11 +461,12 @@ class Store:
     @staticmethod
     def _record(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
         chunks = db.execute("SELECT spans FROM span_chunks WHERE run_seq = ? ORDER BY chunk", (row["seq"],))
-        spans = tuple(span for chunk in chunks for span in recorder.decode(zlib.decompress(chunk["spans"]).decode()))
+        spans, samples = recorder.decode(recorder.merge([zlib.decompress(chunk["spans"]).decode() for chunk in chunks]))
         predictions = db.execute("SELECT * FROM predictions WHERE run_seq = ? ORDER BY position", (row["seq"],))
         return RunRecord(
             hardware=json.loads(row["hardware"]) if row["hardware"] else None,
-            spans=spans,
+            spans=tuple(spans),
+            samples=tuple(samples),
             predictions=tuple(_prediction(prediction) for prediction in predictions),
             operators=tuple(OperatorProgress(**values) for values in json.loads(row["operators"])),
             messages=tuple(json.loads(row["messages"])),

@@ -76,7 +76,11 @@ class WarmWorkers:
 
     def mark_used(self, spans: Iterable[Span]) -> None:
         """Say which processes have run something, by what they recorded: actors cannot have them any more."""
-        self._used |= {int(span.worker.split()[1]) for span in spans}
+        self._used |= {int(span.worker.split()[-1]) for span in spans}
+
+    def mark_process_used(self, process_id: int) -> None:
+        """The same for a single process that ran a task which records nothing."""
+        self._used.add(process_id)
 
     def _alive(self) -> tuple[set[int], set[int]]:
         """Warm processes that are alive: those that nothing has used, and those that tasks may use again."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ray.data import Dataset
 
-from inference.strategies import actor, naive
+from inference.strategies import actor, batched, naive, pipelined
 from inference.strategies.answers import Plan
 
 
@@ -18,7 +18,7 @@ class Strategy(Protocol):
         ...
 
 
-BY_NAME: dict[str, Strategy] = {"naive": naive, "actor": actor}
+BY_NAME: dict[str, Strategy] = {"naive": naive, "actor": actor, "batched": batched, "pipelined": pipelined}
 """Every strategy that `inference.config.STRATEGIES` names."""
 
 __all__ = ["BY_NAME", "Plan", "Strategy"]

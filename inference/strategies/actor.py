@@ -12,7 +12,9 @@ import pyarrow as pa
 from ray.data import ActorPoolStrategy, Dataset
 
 from inference.recorder import Recorder
-from inference.strategies.answers import Plan, classify_one_by_one, load_pipeline
+from inference.results import WORKER
+from inference.strategies.answers import Plan
+from inference.strategies.one_by_one import classify_one_by_one, load_pipeline
 
 
 def classify(images: Dataset, plan: Plan) -> Dataset:
@@ -32,7 +34,7 @@ class Classifier:
 
     def __init__(self, plan: Plan) -> None:
         """Runs once per worker."""
-        self.recorder = Recorder("worker", plan.run_started_at)
+        self.recorder = Recorder(WORKER, plan.run_started_at)
         self.pipeline = load_pipeline(plan, self.recorder)
 
     def __call__(self, batch: pa.Table) -> dict[str, Any]:

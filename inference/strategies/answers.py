@@ -5,19 +5,16 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import pyarrow as pa
 import ray
 
+from inference import recorder
 from inference.config import RunConfig
-from inference.images import Undecodable, decode
+from inference.geometry import Geometry
 from inference.recorder import Recorder
-
-if TYPE_CHECKING:
-    import transformers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +25,10 @@ class Plan:
     model_folder: str
     run_started_at: float
     """Seconds since the epoch."""
+    geometry: Geometry | None
+    """How the model's pictures are resized and cropped; None where only its image processor can tell."""
+    decoder_cpus: float
+    """CPUs that Ray reserves for each task that decodes (`pipelined`)."""
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     """What gives the workers processes that have imported what a model needs: see `inference.warm`."""
 
@@ -44,44 +45,6 @@ class Plan:
         }
 
 
-def load_pipeline(plan: Plan, recorder: Recorder) -> transformers.Pipeline:
-    """Import what a model needs, then build its pipeline; both are timed, and so are its stages from then on."""
-    recorder.add_process_start()
-    with recorder.span("import"):
-        from inference import models
-    with recorder.span("load"):
-        models.set_threads(plan.config.threads_per_worker)
-        pipeline = models.load_pipeline(
-            plan.model_folder,
-            device=models.device_for(plan.config.gpus_per_worker),
-            dtype=plan.config.dtype,
-            compiled=plan.config.compile,
-        )
-    models.time_stages(pipeline, recorder.span)
-    return pipeline
-
-
-def classify_one_by_one(pipeline: transformers.Pipeline, batch: pa.Table, recorder: Recorder) -> dict[str, Any]:
-    """Decode and classify the images of a batch one after the other, as both tutorial patterns do."""
-    from inference.models import classify_one
-
-    answers = Answers(recorder)
-    for image_id, data, reason in zip(
-        batch["image_id"].to_pylist(), batch["bytes"].to_pylist(), batch["reason"].to_pylist(), strict=True
-    ):
-        if reason is not None:
-            answers.refuse(image_id, reason)
-            continue
-        try:
-            with recorder.span("preprocess"):
-                image = decode(data)
-        except Undecodable as error:
-            answers.refuse(image_id, str(error))
-            continue
-        answers.give(image_id, classify_one(pipeline, image))
-    return answers.columns(spans_so_far=batch["spans"].to_pylist())
-
-
 class Answers:
     """The rows that a batch becomes.
 
@@ -94,7 +57,7 @@ class Answers:
         self._recorder = recorder
         self._rows: list[tuple[str, str, str, float]] = []
 
-    def give(self, image_id: str, top: tuple[tuple[str, float], ...]) -> None:
+    def give(self, image_id: str, top: Sequence[tuple[str, float]]) -> None:
         """Add an image's most probable labels; scores that are no numbers are no answer."""
         if not all(math.isfinite(score) for _, score in top):
             self.refuse(image_id, "the model's scores are not numbers")
@@ -105,11 +68,10 @@ class Answers:
         """Add an image without an answer, and why."""
         self._rows.append((image_id, "[]", reason, self._recorder.elapsed_s()))
 
-    def columns(self, spans_so_far: list[str]) -> dict[str, Any]:
+    def columns(self, spans_so_far: Iterable[str]) -> dict[str, Any]:
         """The batch as a dict of columns, which is what Ray Data takes back from a function (2.60)."""
         image_ids, top, reasons, done_s = (list(column) for column in zip(*self._rows, strict=True))
-        spans = [span for text in spans_so_far if text for span in json.loads(text)]
-        spans += json.loads(self._recorder.drain())
+        spans = recorder.merge([*spans_so_far, self._recorder.drain()])
         return {
             "image_id": image_ids,
             "top": top,
@@ -117,7 +79,7 @@ class Answers:
             "done_s": done_s,
             "worker": [self._recorder.worker] * len(image_ids),
             "repeated": [_is_repeated()] * len(image_ids),
-            "spans": [json.dumps(spans, separators=(",", ":"))] + [""] * (len(image_ids) - 1),
+            "spans": [spans] + [""] * (len(image_ids) - 1),
         }
 
 

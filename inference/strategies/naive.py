@@ -12,7 +12,9 @@ import pyarrow as pa
 from ray.data import Dataset, TaskPoolStrategy
 
 from inference.recorder import recorder_of_process
-from inference.strategies.answers import Plan, classify_one_by_one, load_pipeline
+from inference.results import WORKER
+from inference.strategies.answers import Plan
+from inference.strategies.one_by_one import classify_one_by_one, load_pipeline
 
 
 def classify(images: Dataset, plan: Plan) -> Dataset:
@@ -30,7 +32,7 @@ def classify(images: Dataset, plan: Plan) -> Dataset:
 def classify_batch(batch: pa.Table, plan: Plan) -> dict[str, Any]:
     """Load the model, use it for a handful of images, and forget it."""
     # The process outlives the task and serves the next one; the model does not.
-    recorder = recorder_of_process("worker", plan.run_started_at)
+    recorder = recorder_of_process(WORKER, plan.run_started_at)
     recorder.next_batch()
     pipeline = load_pipeline(plan, recorder)
     return classify_one_by_one(pipeline, batch, recorder)
