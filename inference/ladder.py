@@ -7,6 +7,7 @@ Each step changes one thing of the one before; the images stay the same.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -118,7 +119,7 @@ def described(configs: Sequence[RunConfig]) -> tuple[Step, ...]:
     """Each configuration as a step, named after what it changes of the one before."""
     first = configs[0]
     named = [Step(name=first.strategy, change=_STRATEGY_CHANGES[first.strategy][1], config=first)]
-    for before, config in zip(configs, configs[1:], strict=False):
+    for before, config in itertools.pairwise(configs):
         named.append(_step(config, {name: pair[1] for name, pair in differences([before, config]).items()}))
     return tuple(named)
 

@@ -10,6 +10,17 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 
+@dataclass(frozen=True, slots=True)
+class LimitKey:
+    """What a limit is measured for."""
+
+    fingerprint: str
+    """Of the machine: `hardware.fingerprint`."""
+    model: str
+    dataset: str
+    dtype: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardRate:
     """How fast one way of computing the forward pass was, all of the hardware at its disposal."""
@@ -26,13 +37,8 @@ class ForwardRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """What was measured for one model, one data set and one precision on one kind of machine."""
+    """What was measured for one `LimitKey`."""
 
-    fingerprint: str
-    """Of the machine: `hardware.fingerprint`."""
-    model: str
-    dataset: str
-    dtype: str
     measured_at: float
     """Seconds since the epoch."""
     prepare_images_per_s: float

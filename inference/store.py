@@ -14,7 +14,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ import platformdirs
 from inference import recorder
 from inference.config import RunConfig
 from inference.errors import StoreUnavailable
+from inference.limits import Limit, LimitKey
 from inference.results import (
     ACTIVE_STATES,
     END_STATES,
@@ -297,6 +298,58 @@ class Store:
                     (run_id,),
                 ).rowcount
         return removed
+
+    # -- the machine's limits ------------------------------------------------------------------------------
+
+    def limit(self, key: LimitKey) -> Limit | None:
+        """What was measured for this key; None if nothing was."""
+        with self._reading() as db:
+            row = db.execute(
+                "SELECT measured FROM limits WHERE fingerprint = ? AND model = ? AND dataset = ? AND dtype = ?",
+                astuple(key),
+            ).fetchone()
+        return _loaded(row["measured"], Limit.from_dict) if row else None
+
+    def request_limit(self, key: LimitKey) -> None:
+        """Ask the engine to measure, again if it has, when nothing else is to be done."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO limits (fingerprint, model, dataset, dtype, requested) VALUES (?, ?, ?, ?, 1)"
+                " ON CONFLICT DO UPDATE SET requested = 1, problem = NULL",
+                astuple(key),
+            )
+
+    def requested_limit(self, fingerprint: str) -> LimitKey | None:
+        """One that is asked for on this machine; None if there is none."""
+        with self._reading() as db:
+            row = db.execute(
+                "SELECT fingerprint, model, dataset, dtype FROM limits WHERE requested AND fingerprint = ? LIMIT 1",
+                (fingerprint,),
+            ).fetchone()
+        return LimitKey(*row) if row else None
+
+    def limit_state(self, key: LimitKey) -> str:
+        """`measured`, `requested`, `unknown`, or why it could not be measured, as a sentence."""
+        with self._reading() as db:
+            row = db.execute(
+                "SELECT requested, problem FROM limits"
+                " WHERE fingerprint = ? AND model = ? AND dataset = ? AND dtype = ?",
+                astuple(key),
+            ).fetchone()
+        if row is None:
+            return "unknown"
+        return "requested" if row["requested"] else row["problem"] or "measured"
+
+    def save_limit(self, key: LimitKey, limit: Limit | None, *, problem: str | None = None) -> None:
+        """Keep what was measured in place of what was, or why nothing could be."""
+        measured = json.dumps(limit.to_dict()) if limit is not None else None
+        with self._transaction() as db:
+            db.execute(
+                "INSERT INTO limits (fingerprint, model, dataset, dtype, requested, measured, problem)"
+                " VALUES (?, ?, ?, ?, 0, ?, ?) ON CONFLICT DO UPDATE SET requested = 0,"
+                " measured = COALESCE(excluded.measured, measured), problem = excluded.problem",
+                (*astuple(key), measured, problem),
+            )
 
     # -- the engine ----------------------------------------------------------------------------------------
 
