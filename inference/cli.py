@@ -1,4 +1,4 @@
-"""The same things without a browser: `python -m inference run|compare|hardware|history|show|export`.
+"""The same things without a browser: `python -m inference run|compare|ladder|limit|hardware|history|show|export`.
 
 A run goes through the same queue as one from the pages, and shows in the same history. With `--json` one JSON
 document, and nothing else, goes to stdout; progress goes to stderr. Exit status: 0 finished, 1 failed, 2 bad
@@ -11,21 +11,23 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from inference import checkpoints, hardware, listing, preflight, report
+from inference import checkpoints, hardware, ladder, listing, preflight, report
 from inference.capabilities import best_dtype
 from inference.config import BACKENDS, DTYPES, MAX_REPEATS, STRATEGIES, RunConfig, interleaved
-from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, InvalidConfig
+from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, InvalidConfig, RunFailed
 from inference.export import FORMATS, export
+from inference.limits import Limit, LimitKey
 from inference.results import RunRecord, median_run, metrics
 from inference.store import RunSummary, Store, home_folder
 from inference.supervisor import Supervisor, engine_alive
 
 EXIT_FINISHED, EXIT_FAILED, EXIT_BAD_ARGUMENTS, EXIT_CANCELLED = 0, 1, 2, 130
 REFRESH_S = 0.2
+LIMIT_TIMEOUT_S = 330.0
 BAR_WIDTH = 24
 
 
@@ -79,6 +81,41 @@ def _compare(options: argparse.Namespace) -> int:
         for strategy, ratio in document["speedup"].items():
             print(_ratio_sentence(strategy, strategies[0], ratio, document["parity"][strategy]["agreement"]))
     return _exit_status(runs)
+
+
+def _ladder(options: argparse.Namespace) -> int:
+    config = _config(options, "naive", lenient=True)
+    climb = ladder.steps(config, hardware.detect(home_folder()))
+    runs = _perform(interleaved([step.config for step in climb], options.repeats), compare=True, then=_limit_of_ladder)
+    found = ladder.climbed(runs, _highest_limit(runs))
+    if options.json:
+        _print_json(report.ladder_document(found, runs))
+    elif found is not None:
+        for rung in found.rungs:
+            print(_rung_sentence(rung))
+        print(found.sentence)
+    for run in runs:
+        if run.state != "finished":
+            print(f"batchscope: {_sentence(run)}", file=sys.stderr)
+    return _exit_status(runs)
+
+
+def _limit(options: argparse.Namespace) -> int:
+    config = _config(options, "pipelined")
+    key = _limit_key(config)
+    store = Store(home_folder())
+    if options.redo or store.limit(key) is None:
+        store.request_limit(key)
+        _with_engine(store, lambda: _wait_for_limit(store, key))
+    limit = store.limit(key)
+    if limit is None:
+        raise RunFailed(store.limit_state(key))
+    if options.json:
+        _print_json(report.limit_document(key, limit))
+    else:
+        for sentence in report.limit_sentences(limit):
+            print(sentence)
+    return EXIT_FINISHED
 
 
 def _hardware(options: argparse.Namespace) -> int:
@@ -158,22 +195,66 @@ def _config(options: argparse.Namespace, strategy: str, *, lenient: bool = False
     return config
 
 
-def _perform(configs: Sequence[RunConfig], *, compare: bool) -> list[RunRecord]:
-    """Queue the runs, see that an engine works on them, and wait for their ends. Ctrl-C cancels them."""
+def _perform(
+    configs: Sequence[RunConfig], *, compare: bool, then: Callable[[Store, list[str]], None] | None = None
+) -> list[RunRecord]:
+    """Queue the runs, see that an engine works on them, and wait for their ends. Ctrl-C cancels them.
+
+    `then` is called before the engine is let go.
+    """
     store = Store(home_folder())
     run_ids = store.enqueue(configs, compare=compare)
+
+    def work() -> None:
+        try:
+            _wait(store, run_ids)
+        except KeyboardInterrupt:
+            for run_id in run_ids:
+                store.request_cancel(run_id)
+            _wait(store, run_ids)
+        if then is not None:
+            then(store, run_ids)
+
+    _with_engine(store, work)
+    return [record for run_id in run_ids if (record := store.get(run_id)) is not None]
+
+
+def _with_engine(store: Store, work: Callable[[], None]) -> None:
+    """Keep an engine while `work` goes on."""
     supervisor = Supervisor(store.home)
     supervisor.start()
     try:
-        _wait(store, run_ids)
-    except KeyboardInterrupt:
-        for run_id in run_ids:
-            store.request_cancel(run_id)
-        _wait(store, run_ids)
+        work()
     finally:
         supervisor.stop()
         print(file=sys.stderr)
-    return [record for run_id in run_ids if (record := store.get(run_id)) is not None]
+
+
+def _limit_key(config: RunConfig) -> LimitKey:
+    machine = hardware.fingerprint(hardware.detect(home_folder()))
+    return LimitKey(machine, config.model, config.dataset, config.dtype)
+
+
+def _limit_of_ladder(store: Store, run_ids: Sequence[str]) -> None:
+    """Have the limit of the precision that the last step has measured, where it is not known yet."""
+    finished = [run for run_id in run_ids if (run := store.summary(run_id)) and run.state == "finished"]
+    if finished:
+        dtypes = {run.config.dtype: run.config for run in finished}
+        for config in dtypes.values():
+            _wait_for_limit(store, _limit_key(config))
+
+
+def _wait_for_limit(store: Store, key: LimitKey) -> None:
+    deadline = time.monotonic() + LIMIT_TIMEOUT_S
+    print(f"measuring what this machine could do in {key.dtype}", file=sys.stderr)
+    while store.limit_state(key) in ("requested", "unknown") and time.monotonic() < deadline:
+        time.sleep(REFRESH_S)
+
+
+def _highest_limit(runs: Sequence[RunRecord]) -> Limit | None:
+    store = Store(home_folder())
+    limits = [limit for run in runs if (limit := store.limit(_limit_key(run.config))) is not None]
+    return max(limits, key=lambda limit: limit.images_per_s, default=None)
 
 
 def _wait(store: Store, run_ids: Sequence[str]) -> None:
@@ -234,6 +315,20 @@ def _sentence(run: RunRecord) -> str:
         f"{what}: {figures.images} images in {figures.total_s:.1f} s = {figures.images_per_s:.3g} images/s"
         f" · {figures.model_loads} model loads, {figures.model_load_s:.1f} s · {figures.errors} errors{right}"
     )
+
+
+def _rung_sentence(rung: ladder.Rung) -> str:
+    figures = rung.metrics
+    words = (
+        f"{rung.step.name:14} {figures.steady_images_per_s or 0:8.3g} images/s steady, set-up {figures.setup_s:.1f} s"
+    )
+    step = rung.versus_previous
+    if step is not None:
+        tie = ", a tie" if step.tie else ""
+        words += f"  {step.ratio:.2f} × the step before ({step.low:.2f} to {step.high:.2f}{tie})"
+    if rung.agreement is not None and rung.agreement.share is not None:
+        words += f"  {rung.agreement.share:.0%} same answers"
+    return f"{words}  {rung.step.change}"
 
 
 def _ratio_sentence(strategy: str, baseline: str, ratio: dict[str, float] | None, agreement: float | None) -> str:
@@ -298,6 +393,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(compare)
     compare.set_defaults(command=_compare)
 
+    climb = commands.add_parser("ladder", help="every optimisation as one step, on the same images")
+    _add_settings(climb, images=400, repeats=2)
+    climb.set_defaults(command=_ladder)
+
+    limit = commands.add_parser("limit", help="what this machine could do at best with a model")
+    _add_settings(limit)
+    limit.add_argument("--redo", action="store_true", help="measure again, even if the limit is known")
+    limit.set_defaults(command=_limit)
+
     machine = commands.add_parser("hardware", help="what this machine is")
     _add_json(machine)
     machine.set_defaults(command=_hardware)
@@ -319,10 +423,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_settings(parser: argparse.ArgumentParser) -> None:
+def _add_settings(parser: argparse.ArgumentParser, *, images: int = 100, repeats: int = 1) -> None:
     parser.add_argument("--model", default="digits", help="a catalogue name, a folder, or a hub id")
     parser.add_argument("--dataset", default="digits", help="a catalogue name or a folder")
-    parser.add_argument("--limit", type=int, default=100, metavar="N", help="images, from the first on")
+    parser.add_argument("--limit", type=int, default=images, metavar="N", help="images, from the first on")
     parser.add_argument("--batch-size", type=int, metavar="B")
     parser.add_argument("--concurrency", type=int, metavar="C", help="workers at the same time")
     parser.add_argument("--cpus-per-worker", type=float, metavar="X")
@@ -333,7 +437,7 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channels-last", action="store_true", help="lay pixels and weights out channels last")
     parser.add_argument("--backend", choices=BACKENDS, default="eager", help="what computes the forward pass")
     parser.add_argument("--compile", action="store_true", help="the same as --backend compile")
-    parser.add_argument("--repeats", type=_whole(1, MAX_REPEATS), default=1, metavar="R")
+    parser.add_argument("--repeats", type=_whole(1, MAX_REPEATS), default=repeats, metavar="R")
     _add_json(parser)
 
 

@@ -23,15 +23,18 @@ import psutil
 
 from inference import hardware, preflight
 from inference.bundled.samples import ensure_samples
-from inference.errors import BatchscopeError
-from inference.execution import Execution, rehearse
+from inference.errors import BatchscopeError, RunCancelled
+from inference.execution import Execution, measure_limit, rehearse
 from inference.identity import ENGINE_ID_VARIABLE, EXIT_LOCKED, LOCK_NAME
+from inference.limits import LimitKey
 from inference.listing import samples_folder
 from inference.ray_session import RaySession
+from inference.results import RunRecord
 from inference.store import EngineStatus, Store
 
 POLL_S = 0.1
 HEARTBEAT_S = 1.0
+RECENT_RUNS = 100
 log = logging.getLogger("batchscope.engine")
 
 
@@ -90,6 +93,7 @@ class Engine:
             self._state = "ready"
             while not self._stop.is_set():
                 self._prepare_for_anyone(ray_session)
+                self._measure_limits(ray_session)
                 self._say("idle")
                 self._run_queue(ray_session)
         self._state = "stopped"
@@ -104,31 +108,71 @@ class Engine:
                 busy = True
                 self._message = "running"
                 Execution(self.store, ray_session, self._hardware, record, self._stop.is_set).perform()
-            elif busy:
+                self._want_limit(record)
+            elif busy or self.store.requested_limit(hardware.fingerprint(self._hardware)) is not None:
                 return
             else:
                 self._stop.wait(POLL_S)
 
+    def _idle(self) -> bool:
+        return not self._stop.is_set() and not self.store.active()
+
+    def _want_limit(self, record: RunRecord) -> None:
+        """Have the limit of what has just run measured, unless it is known or was tried."""
+        ended, config = self.store.summary(record.id), record.config
+        if ended is None or ended.state != "finished":
+            return
+        key = LimitKey(hardware.fingerprint(self._hardware), config.model, config.dataset, config.dtype)
+        limit = self.store.limit(key)
+        if limit is None:
+            wanted = self.store.limit_state(key) == "unknown"
+        else:
+            wanted = config.backend == "compile" and not any(way.backend == "compile" for way in limit.forwards)
+        if wanted:
+            self.store.request_limit(key)
+
+    def _compiled(self, key: LimitKey) -> bool:
+        """Whether such a run was compiled lately, so that compiling again takes little."""
+        recent = [run.config for run in self.store.summaries(limit=RECENT_RUNS)]
+        return any((c.backend, c.model, c.dtype) == ("compile", key.model, key.dtype) for c in recent)
+
+    def _measure_limits(self, ray_session: RaySession) -> None:
+        """While nobody waits: measure what this machine could do, for what has run and for what was asked for."""
+        while self._idle() and (key := self.store.requested_limit(hardware.fingerprint(self._hardware))) is not None:
+            self._say("measuring what this machine could do")
+            try:
+                limit = measure_limit(
+                    self.store.home,
+                    ray_session,
+                    self._hardware,
+                    key,
+                    backend="compile" if self._compiled(key) else "eager",
+                    keep_going=self._idle,
+                )
+            except RunCancelled:
+                return  # a run came; the request stands
+            except BatchscopeError as error:
+                self.store.save_limit(key, None, problem=str(error))
+            else:
+                self.store.save_limit(key, limit)
+
     def _prepare_for_anyone(self, ray_session: RaySession) -> None:
         """While nobody waits: make the sample images, and have workers warm for a run with default settings."""
 
-        def idle() -> bool:
-            return not self._stop.is_set() and not self.store.active()
-
         def report(done: int, total: int) -> None:
             self._message = f"making sample images: {done} of {total}"
-            if not idle():
+            if not self._idle():
                 raise _Interrupted
 
         try:
             ensure_samples(samples_folder(self.store.home), on_progress=report)
-            if idle() and not ray_session.rehearsed:
+            if self._idle() and not ray_session.rehearsed:
                 self._message = "rehearsing"
-                rehearse(ray_session, self.store.home, self._hardware, idle)
-            if idle():
+                rehearse(ray_session, self.store.home, self._hardware, self._idle)
+            if self._idle():
                 self._message = "warming workers"
                 workers = preflight.default_config(self._hardware).concurrency
-                ray_session.warm.ensure(actors=workers, tasks=workers, keep_waiting=idle)
+                ray_session.warm.ensure(actors=workers, tasks=workers, keep_waiting=self._idle)
         except _Interrupted:
             pass  # what was made is kept; the run makes what it needs
         except OSError as error:

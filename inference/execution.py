@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from inference import checkpoints, listing, preflight, runner
+from inference import ceiling, checkpoints, listing, preflight, runner
 from inference.bundled import DIGITS_MODEL_DIR
 from inference.bundled.samples import SAMPLE_COUNT, ensure_samples
 from inference.config import ONE_BY_ONE, RunConfig
 from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, RunCancelled
 from inference.hardware import Hardware
 from inference.identity import LOG_NAME
+from inference.limits import Limit, LimitKey
 from inference.listing import ImageList
 from inference.ray_session import RaySession
 from inference.results import Prediction, Progress, RunRecord, Sample, Span
@@ -22,6 +23,8 @@ from inference.store import Store
 
 SAVE_S = 0.5
 WORKER_DIED = "A worker died; Ray gave its images to another one, and none was lost."
+LIMIT_IMAGES = 500
+"""So many images stand for their data set when its limit is measured."""
 MAX_CACHE_WARMING_BYTES = 2 * 1024**3
 
 log = logging.getLogger("batchscope.engine")
@@ -62,6 +65,32 @@ def rehearse(
                 if not keep_going():
                     return
     ray_session.rehearsed = True
+
+
+def measure_limit(
+    home: Path,
+    ray_session: RaySession,
+    hardware: Hardware,
+    key: LimitKey,
+    *,
+    backend: str,
+    keep_going: Callable[[], bool],
+) -> Limit:
+    """What this machine could do with a model and the images of a data set; they must be here, nothing is downloaded.
+
+    `backend` is one that runs had.
+    Raises `RunCancelled` when `keep_going` says no, and another `BatchscopeError` where it cannot be measured.
+    """
+    if key.dataset == listing.IMAGENETTE:
+        raise DataUnavailable("The limit is not known for images that are read over a network.")
+    config = RunConfig(strategy="pipelined", model=key.model, dataset=key.dataset, dtype=key.dtype, backend=backend)
+
+    def make_untrained(folder: Path) -> None:
+        ray_session.in_worker(_make_untrained_resnet50, folder)
+
+    folder = checkpoints.folder_of(key.model, home, make_untrained=make_untrained)
+    images = listing.list_local(key.dataset, home, LIMIT_IMAGES).images
+    return ceiling.measure(ceiling.job_for(config, hardware, folder, tuple(i.uri for i in images)), keep_going)
 
 
 class Execution:

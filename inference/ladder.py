@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from inference.capabilities import best_dtype, missing_for
 from inference.config import STRATEGIES, RunConfig, differences
+from inference.export_words import percent, significant
 from inference.hardware import Hardware
 from inference.limits import Limit
 from inference.parity import Agreement, agreement
@@ -85,10 +86,12 @@ class Ladder:
         agree = best.agreement.agree if best.agreement else 0
         share = ""
         if self.limit is not None and best.metrics.steady_images_per_s is not None:
-            share = f", {best.metrics.steady_images_per_s / self.limit.images_per_s:.0%} of what this machine could do"
+            reached = best.metrics.steady_images_per_s / self.limit.images_per_s
+            share = f", {percent(reached)} of what this machine could do"
+        ratio = significant(best.versus_first.ratio, 2)
         return (
-            f"{_joined(self.rungs, best)} make it {best.versus_first.ratio:.3g} × as fast as {first.step.name}"
-            f"{share}; answers agree on {agree} of {images} images."
+            f"{_joined(self.rungs, best)} make it {ratio} × as fast as {first.step.name}{share}; "
+            f"answers agree on {agree} of {images} images."
         )
 
 
@@ -108,7 +111,8 @@ def steps(config: RunConfig, hardware: Hardware) -> tuple[Step, ...]:
     climb(dtype=best_dtype(hardware))
     climb(channels_last=True)
     cores = all_cores(configs[-1], hardware)
-    climb(**{name: getattr(cores, name) for name in ("concurrency", "cpus_per_worker", "threads")})
+    if (cores.concurrency, cores.threads_per_worker) != (configs[-1].concurrency, configs[-1].threads_per_worker):
+        climb(concurrency=cores.concurrency, cpus_per_worker=cores.cpus_per_worker, threads=cores.threads)
     for backend in ("compile", "openvino"):
         if missing_for(backend, hardware, on_gpu=config.gpus_per_worker > 0) is None:
             climb(backend=backend)

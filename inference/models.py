@@ -184,6 +184,8 @@ class Network(torch.nn.Module):
         self.channels_last = channels_last
         self.model = model.to(memory_format=torch.channels_last) if channels_last else model
         self.dtype = model.dtype
+        self.scale: torch.Tensor
+        self.shift: torch.Tensor
         for name, values in (("scale", scale), ("shift", shift)):
             self.register_buffer(name, torch.from_numpy(values).reshape(1, 3, 1, 1).to(model.device))
 

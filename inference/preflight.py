@@ -75,7 +75,7 @@ def all_cores(config: RunConfig, hardware: Hardware) -> RunConfig:
     free_cpus = hardware.cpus - reader_cpus(hardware) * config.decoders
     return config.with_(
         concurrency=workers,
-        cpus_per_worker=math.floor(100 * free_cpus / workers) / 100,
+        cpus_per_worker=max(0.1, math.floor(100 * free_cpus / workers) / 100),
         threads=max(1, hardware.cpus // workers),
     )
 
