@@ -35,6 +35,7 @@ from inference.store import EngineStatus, Store
 POLL_S = 0.1
 HEARTBEAT_S = 1.0
 RECENT_RUNS = 100
+BEFORE_MEASURING_S = 3.0
 log = logging.getLogger("batchscope.engine")
 
 
@@ -138,7 +139,13 @@ class Engine:
 
     def _measure_limits(self, ray_session: RaySession) -> None:
         """While nobody waits: measure what this machine could do, for what has run and for what was asked for."""
-        while self._idle() and (key := self.store.requested_limit(hardware.fingerprint(self._hardware))) is not None:
+        here = hardware.fingerprint(self._hardware)
+        if self.store.requested_limit(here) is not None:
+            self._say("idle")
+            until = time.monotonic() + BEFORE_MEASURING_S  # whoever goes on at once is not kept from it
+            while self._idle() and time.monotonic() < until:
+                self._stop.wait(POLL_S)
+        while self._idle() and (key := self.store.requested_limit(here)) is not None:
             self._say("measuring what this machine could do")
             try:
                 limit = measure_limit(

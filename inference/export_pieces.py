@@ -19,7 +19,7 @@ $lesson
 MODEL and IMAGES are where they were on the machine that exported this program; edit
 them, and whatever else is written in capitals, to suit yours. It needs:
 
-    pip install $requirements
+$requirements
 """
 ''')
 

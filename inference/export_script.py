@@ -7,6 +7,7 @@ enters it as a Python literal only, so that no name of a model or of a folder ca
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,6 @@ def _imports(config: RunConfig, *, remote: bool) -> str:
         foreign.add("from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification")
     if config.strategy not in ONE_BY_ONE or config.backend == "compile":
         foreign.add("import torch")
-    if config.strategy == "pipelined":
-        own.add("from functools import cache")
     if config.backend == "openvino":
         foreign.add("import openvino")
     return "\n\n".join("\n".join(_wrapped(line) for line in sorted(lines, key=_place)) for lines in (own, foreign))
@@ -110,8 +109,16 @@ def _constants(settings: dict[str, Any], config: RunConfig) -> str:
         decoders=pieces.DECODERS.substitute(literals) if config.strategy == "pipelined" else "",
         environment="" if config.strategy in ONE_BY_ONE else pieces.ENVIRONMENT,
     ).rstrip("\n")
-    # A path is as long as it is, and no formatter breaks it.
-    return "\n".join(line + "  # noqa: E501" if len(line) > _MAX_LINE else line for line in text.splitlines())
+    return "\n".join(_fitted(line) for line in text.splitlines())
+
+
+def _fitted(line: str) -> str:
+    """A long assignment as formatters write it: a path is as long as it is, and none of them breaks it."""
+    if len(line) <= _MAX_LINE:
+        return line
+    name, _, value = line.partition(" = ")
+    in_brackets = f"    {value}"
+    return f"{line}  # noqa: E501" if len(in_brackets) > _MAX_LINE else f"{name} = (\n{in_brackets}\n)"
 
 
 def _settings(record: RunRecord, home: Path) -> dict[str, Any]:
@@ -155,7 +162,7 @@ def _model(model: str, home: Path) -> str:
 
 
 def _requirements(record: RunRecord) -> str:
-    """What to install: the releases that the run had, where they are on record."""
+    """How to install what it needs: the releases that the run had, where they are on record."""
     machine = hardware.from_dict(record.hardware) if record.hardware is not None else None
     names = []
     extra = ("openvino",) if record.config.backend == "openvino" else ()
@@ -163,7 +170,9 @@ def _requirements(record: RunRecord) -> str:
         installed = (machine.version(package.partition("[")[0]) if machine else None) or ""
         release = _RELEASE.match(installed)  # a local build such as 2.13.0+cpu is released as 2.13.0
         names.append(f'"{package}=={release.group()}"' if release else f'"{package}"')
-    return " ".join(names)
+    start = "    pip install "
+    lines = textwrap.wrap(" ".join(names), _MAX_LINE - len(start), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(start + line for line in lines)
 
 
 def _literal(value: Any) -> str:

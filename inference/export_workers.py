@@ -95,8 +95,10 @@ class Classifier:
     "pipelined": f'''
 def classify(images):
     """Decode in tasks of their own, while CONCURRENCY long-lived workers compute."""
+    processor = AutoImageProcessor.from_pretrained(MODEL)
     pixels = images.map_batches(
         decode_block,
+        fn_kwargs={{"processor": processor, "left_out": left_for_worker(processor)}},
         batch_size=None,
         batch_format="pyarrow",
         compute=ray.data.TaskPoolStrategy(size=DECODERS),
@@ -107,28 +109,25 @@ def classify(images):
 {_RESOURCES.format(pool="ActorPoolStrategy", form="numpy", environment="ENVIRONMENT")}    )
 
 
-def decode_block(block):
+def decode_block(block, processor, left_out):
     """A block's pictures as the model sees them, with 8 bits a colour if possible."""
     images, reasons = decode_rows(block)
-    processor, left_out = load_processor()
     pixels = processor(images, return_tensors="np", **left_out)["pixel_values"]
     image_ids = block["image_id"].to_pylist()
     return {{"image_id": image_ids, "pixels": pixels, "reason": reasons}}
 
 
-@cache
-def load_processor():
-    """The model's image processor, and the steps of it that `finish` can do."""
-    processor = AutoImageProcessor.from_pretrained(MODEL)
-    left_out = {{"do_rescale": False, "do_normalize": False}}
+def left_for_worker(processor):
+    """Settings that leave out what `finish` can do; none if it cannot."""
+    settings = {{"do_rescale": False, "do_normalize": False}}
     gradient = Image.linear_gradient("L")
     image = Image.merge("RGB", [gradient.rotate(angle) for angle in (0, 90, 180)])
     whole = processor(image, return_tensors="pt")["pixel_values"]
-    pixels = processor(image, return_tensors="pt", **left_out)["pixel_values"]
-    if pixels.dtype != torch.uint8:  # it does more than resize, crop and these two
-        return processor, {{}}
+    pixels = processor(image, return_tensors="pt", **settings)["pixel_values"]
+    if pixels.dtype != torch.uint8:
+        return {{}}
     same = torch.allclose(finish(pixels, processor), whole, atol=1e-3)
-    return processor, left_out if same else {{}}
+    return settings if same else {{}}
 
 
 def finish(pixels, processor):
@@ -223,7 +222,8 @@ def forward(model, pixels):
 def load_model():
     """The model, on its device; its first batch compiles it."""
     model = AutoModelForImageClassification.from_pretrained(MODEL, dtype=DTYPE)
-    return torch.compile(model.eval().to(DEVICE$layout), dynamic=False)
+    model = model.eval().to(DEVICE$layout)
+    return torch.compile(model, dynamic=False)
 
 
 @torch.inference_mode()

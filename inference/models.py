@@ -231,6 +231,8 @@ class Classifier:
         raw = geometry is not None
         scale, shift = _normalisation(self._processor) if raw else (np.ones(3, np.float32), np.zeros(3, np.float32))
         network = Network(model, scale, shift, channels_last=channels_last)
+        self.largest_pass: int | None = None
+        """So many pictures go through at once since memory ran out; None while it has not."""
         self._fixed_batch = backend != "eager"
         self._forward: Forward = network
         if backend == "compile":
@@ -255,7 +257,7 @@ class Classifier:
         """Logits, float32 of shape (n, labels) on the CPU, for n <= `batch_size` pictures.
 
         An engine that is built for one batch size gets a last, smaller batch filled up with black pictures.
-        When a GPU's memory does not suffice, the batch goes through in halves.
+        When a GPU's memory does not suffice, the batch goes through in halves, and so do those that follow.
         """
         count = len(pixels)
         if self._fixed_batch and count < batch_size:
@@ -264,7 +266,8 @@ class Classifier:
         # A copy where the array cannot be written to: PyTorch has no read-only tensors, and Ray's blocks are so.
         batch = torch.from_numpy(pixels if pixels.flags.writeable else pixels.copy())
         with torch.inference_mode():
-            return self._in_halves(batch.to(self.device, non_blocking=True))[:count].cpu()
+            parts = batch.to(self.device, non_blocking=True).split(self.largest_pass or len(batch))
+            return torch.cat([self._in_halves(part) for part in parts])[:count].cpu()
 
     def _in_halves(self, batch: torch.Tensor) -> torch.Tensor:
         try:
@@ -273,6 +276,7 @@ class Classifier:
             if len(batch) == 1 or self._fixed_batch:
                 raise
         torch.cuda.empty_cache()
+        self.largest_pass = (len(batch) + 1) // 2
         return torch.cat([self._in_halves(half) for half in batch.tensor_split(2)])
 
     def answers(self, logits: torch.Tensor) -> list[Answer]:
