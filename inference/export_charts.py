@@ -16,6 +16,7 @@ from inference.export_words import percent, rate, seconds, significant
 PHASE_WORDS = {
     "load": "loading",
     "import": "importing",
+    "warmup": "warming up",
     "start": "starting",
     "read": "reading",
     "preprocess": "preprocessing",

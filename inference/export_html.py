@@ -11,9 +11,32 @@ from collections.abc import Sequence
 
 from inference import hardware as machine
 from inference.checkpoints import RESNET_50_UNTRAINED
+from inference.config import ONE_BY_ONE, RunConfig
 from inference.export_charts import Chart, phases_chart, throughput_chart
-from inference.export_words import UNKNOWN, count, markup, moment, percent, plain, rate, seconds
-from inference.results import Metrics, Prediction, RunRecord, metrics, phase_shares, seconds_by_phase, throughput
+from inference.export_style import STYLE
+from inference.export_words import (
+    UNKNOWN,
+    bytes_,
+    count,
+    markup,
+    milliseconds,
+    moment,
+    percent,
+    plain,
+    rate,
+    seconds,
+)
+from inference.results import (
+    DECODER,
+    READER,
+    Metrics,
+    Prediction,
+    RunRecord,
+    metrics,
+    phase_shares,
+    seconds_by_phase,
+    throughput,
+)
 
 MAX_ROWS = 1000
 """Predictions that the table shows: more would make a page that browsers open slowly."""
@@ -34,16 +57,23 @@ _SETTINGS = {
     "batch_size": "Batch size",
     "concurrency": "Concurrency",
     "cpus_per_worker": "CPUs per worker",
+    "threads": "Threads per worker",
+    "decoders": "Decoders",
     "gpus_per_worker": "GPUs per worker",
     "dtype": "Precision",
-    "compile": "torch.compile",
+    "channels_last": "Channels last",
+    "backend": "Backend",
 }
 """What a reader calls the settings; one that is not here is shown by its own name."""
 
 _STRATEGIES = {
     "naive": "The model is loaded again for every batch.",
     "actor": "Long-lived workers load the model once and serve every batch.",
+    "batched": "Long-lived workers load the model once, and one forward pass takes a whole batch.",
+    "pipelined": "Long-lived workers load the model once and classify whole batches, while other processes decode.",
 }
+
+_BACKENDS = {"eager": "PyTorch", "compile": "torch.compile", "openvino": "OpenVINO"}
 
 
 def report(record: RunRecord) -> str:
@@ -66,7 +96,7 @@ def report(record: RunRecord) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
-        f"<title>{html.escape(title)} · Batchscope</title>\n<style>\n:root{{--strategy:{colour}}}\n{_STYLE}</style>\n"
+        f"<title>{html.escape(title)} · Batchscope</title>\n<style>\n:root{{--strategy:{colour}}}\n{STYLE}</style>\n"
         f"</head>\n<body>\n<main>\n{''.join(sections)}</main>\n"
         f"<footer>Run {markup(record.id)}, measured by Batchscope. All times are on the clock of the machine that "
         "ran it, from the start of the run.</footer>\n</body>\n</html>\n"
@@ -124,7 +154,7 @@ def _explanation(record: RunRecord, figures: Metrics) -> str:
     else:
         loads = f"{figures.model_loads:,} times by {workers}"
     return (
-        f"{strategy} It was loaded {loads}: {_whole(seconds(figures.model_load_s))}, "
+        f"{strategy} The model was loaded {loads}: {_whole(seconds(figures.model_load_s))}, "
         f"{_whole(percent(share))} of the workers’ time."
     )
 
@@ -140,6 +170,8 @@ def _tiles(figures: Metrics) -> str:
             f"{figures.model_loads:,}",
             f"{seconds(figures.model_load_s)} together" if figures.model_loads else "none was measured",
         ),
+        ("CPU per image", milliseconds(_cpu_per_image(figures)), "loading included"),
+        ("Peak memory", bytes_(figures.peak_worker_memory_bytes), "of one worker"),
         ("Right labels", right, "of those whose truth is known"),
         ("Unreadable", f"{figures.errors:,}", f"of {count(figures.images, 'image')}"),
     ]
@@ -150,19 +182,31 @@ def _tiles(figures: Metrics) -> str:
     return f'<dl class="tiles">\n{cells}</dl>\n'
 
 
+def _cpu_per_image(figures: Metrics) -> float | None:
+    return figures.cpu_s / figures.images if figures.cpu_s is not None and figures.images else None
+
+
 # -- the evidence --------------------------------------------------------------------------------------------------
 
 
 def _charts(record: RunRecord, figures: Metrics) -> str:
     curve = throughput_chart(throughput(record.predictions), average=figures.images_per_s, setup_s=figures.setup_s)
     bars = phases_chart(seconds_by_phase(record.spans, workers_only=True))
-    reading_s = figures.phases.get("read", 0.0)
-    reading = f"Reading the files took {seconds(reading_s)} in a process of its own, which the bars leave out."
     parts = [
         _figure(curve, "Each step is the mean rate of its stretch of time. The shade is the set-up."),
-        _figure(bars, f"All workers’ time added up. {reading if reading_s else ''}"),
+        _figure(bars, f"All workers’ time added up. {_beside_the_workers(record)}"),
     ]
     return "".join(parts) or '<p class="note">Nothing was measured, so there is nothing to draw.</p>\n'
+
+
+def _beside_the_workers(record: RunRecord) -> str:
+    """What other processes than the workers did, in a sentence; empty if there was nothing."""
+    tasks = {
+        "reading the files": sum(span.seconds for span in record.spans if span.worker.startswith(READER)),
+        "decoding": sum(span.seconds for span in record.spans if span.worker.startswith(DECODER)),
+    }
+    taken = " and ".join(f"{task} took {seconds(spent_s)}" for task, spent_s in tasks.items() if spent_s)
+    return f"{taken[0].upper()}{taken[1:]} in other processes, which the bars leave out." if taken else ""
 
 
 def _figure(chart: Chart | None, note: str) -> str:
@@ -175,15 +219,24 @@ def _figure(chart: Chart | None, note: str) -> str:
 
 
 def _settings(record: RunRecord) -> str:
-    rows = []
-    for name, value in record.config.to_dict().items():
-        shown = ("yes" if value else "no") if isinstance(value, bool) else f"{value:g}" if _is_number(value) else value
-        rows.append((_SETTINGS.get(name, name), markup(shown)))
-    return _pairs(rows, kind="settings")
+    config = record.config
+    left_out = set() if config.strategy == "pipelined" else {"decoders"}
+    if config.strategy in ONE_BY_ONE:
+        left_out.add("channels_last")
+    names = [name for name in config.to_dict() if name not in left_out]
+    return _pairs([(_SETTINGS.get(name, name), markup(_setting(config, name))) for name in names], kind="settings")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, float)
+def _setting(config: RunConfig, name: str) -> str:
+    """The value of a setting as a reader wants it."""
+    value = getattr(config, name)
+    if name == "backend":
+        return _BACKENDS.get(value, value)
+    if name == "threads" and not value:
+        return f"auto: {config.threads_per_worker}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _hardware(record: RunRecord) -> str:
@@ -215,6 +268,16 @@ def _figures(figures: Metrics) -> str:
         ("Workers", f"{figures.workers:,}", "Processes that ran the model."),
         ("Model loads", f"{figures.model_loads:,}", "How often a worker built the model from its files."),
         ("Loading time", seconds(figures.model_load_s), "All loads together, over all workers."),
+        (
+            "CPU per image",
+            milliseconds(_cpu_per_image(figures)),
+            "CPU time of the processes that read, decoded and ran the model, loading included, divided by the images.",
+        ),
+        (
+            "Peak memory",
+            bytes_(figures.peak_worker_memory_bytes),
+            "The most that one worker had to itself at the end of a batch.",
+        ),
         (
             "Right labels",
             percent(figures.accuracy),
@@ -278,104 +341,3 @@ def _pairs(rows: Sequence[tuple[str, str]], *, kind: str = "pairs") -> str:
     """Names and values; the values are markup."""
     items = "".join(f"<div><dt>{html.escape(name)}</dt><dd>{value}</dd></div>\n" for name, value in rows)
     return f'<dl class="{kind}">\n{items}</dl>\n'
-
-
-_STYLE = """\
-:root{color-scheme:light dark;--paper:#fff;--ink:#1b1a19;--muted:#565861;--line:#e4e4e7;--grid:#ececef;
---soft:#f6f6f7;--shade:rgba(230,159,0,.13);--alarm:#a4231a;--alarm-soft:#fdecea;
---load:#E69F00;--load-edge:#9A6A00;--import:#F5D48C;--wait:#77777d}
-@media (prefers-color-scheme:dark){:root{--paper:#131418;--ink:#ededee;--muted:#b4b6bf;--line:#30323a;--grid:#272930;
---soft:#1c1e24;--shade:rgba(230,159,0,.16);--alarm:#ffb4a9;--alarm-soft:#3a1d1a;
---load-edge:#E69F00;--import:#8a6a24;--wait:#9a9aa2}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--paper);color:var(--ink);
-font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif;overflow-wrap:anywhere}
-main,footer{max-width:948px;margin:0 auto;padding:0 24px}
-main{padding-top:40px}
-header{border-bottom:1px solid var(--line);padding-bottom:20px}
-.kicker{margin:0;color:var(--muted);font-weight:550}
-.mark{display:inline-block;width:11px;height:11px;margin-right:9px;border-radius:2px;background:var(--strategy)}
-h1{margin:6px 0 8px;font-size:2rem;line-height:1.2;font-weight:680;letter-spacing:-.015em;text-wrap:balance}
-h2{margin:0 0 12px;font-size:1.15rem;font-weight:640}
-.lead{margin:0 0 10px;font-size:1.05rem;max-width:46em}
-.facts,.note{color:var(--muted);font-size:.875rem}
-.facts{margin:0}
-.problem{margin:12px 0;padding:10px 14px;border-left:4px solid var(--alarm);background:var(--alarm-soft)}
-.tiles{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:12px;margin:24px 0 36px}
-.tile{padding:14px 16px;border-radius:8px;background:var(--soft)}
-.tile dt{color:var(--muted);font-size:.875rem}
-.tile dd{margin:0}
-.tile .value{font-size:1.5rem;font-weight:640;line-height:1.3;font-variant-numeric:tabular-nums;white-space:nowrap}
-figure{margin:0 0 36px}
-figcaption{margin-bottom:10px;font-size:1.15rem;font-weight:640}
-figure .note{margin:6px 0 0}
-.narrow{display:none}
-svg{display:block;width:100%;height:auto;font-size:12.5px;font-family:inherit}
-svg text{fill:var(--muted)}
-svg .label,svg .name{fill:var(--ink);stroke:var(--paper);stroke-width:3px;paint-order:stroke;stroke-linejoin:round}
-svg .name{font-size:13.5px}
-svg .grid{stroke:var(--grid)}
-svg .axis{stroke:var(--muted)}
-svg .setup{fill:var(--shade)}
-svg .area{fill:var(--strategy);opacity:.16}
-svg .line{fill:none;stroke:var(--strategy);stroke-width:2.25;stroke-linejoin:round}
-svg .average{stroke:var(--muted);stroke-width:1.5;stroke-dasharray:6 4}
-svg .phase{stroke-width:1}
-svg .load{fill:var(--load);stroke:var(--load-edge)}
-svg .import{fill:var(--import);stroke:var(--load-edge)}
-svg .start{fill:#c4c4c4;stroke:#7a7a7a}
-svg .read{fill:#bfe0f4;stroke:#3d86b5}
-svg .preprocess{fill:#56b4e9;stroke:#2f7fb0}
-svg .forward{fill:var(--strategy);stroke:var(--strategy)}
-svg .postprocess{fill:#d9cbe8;stroke:#8a6fb0}
-svg .wait{fill:none;stroke:var(--wait);stroke-width:1.5;stroke-dasharray:4 3}
-section{border-top:1px solid var(--line);padding:26px 0 20px}
-.whole{white-space:nowrap}
-.pairs,.settings{margin:0}
-.pairs>div{display:grid;grid-template-columns:120px minmax(0,1fr);gap:20px;padding:4px 0}
-.settings{display:grid;grid-template-columns:repeat(5,minmax(0,1fr));gap:16px 20px}
-.pairs dt,.settings dt{color:var(--muted)}
-.settings dt{font-size:.875rem}
-.pairs dd,.settings dd{margin:0}
-.pairs .note{display:block}
-table{width:100%;border-collapse:collapse;font-size:.9375rem}
-th,td{padding:7px 16px 7px 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
-thead th{color:var(--muted);font-size:.875rem;font-weight:550}
-tbody tr:last-child>*{border-bottom:0}
-tbody th{font-weight:550;white-space:nowrap}
-.number,.score{font-variant-numeric:tabular-nums;white-space:nowrap}
-.image{min-width:12em}
-.badge{padding:0 6px;border:1px solid currentColor;border-radius:4px;color:var(--alarm);font-size:.8125rem;
-white-space:nowrap}
-ul{margin:0;padding-left:1.2em}
-footer{padding-top:18px;padding-bottom:48px;color:var(--muted);font-size:.875rem;border-top:1px solid var(--line)}
-@media (max-width:700px){
-main,footer{padding-left:16px;padding-right:16px}
-main{padding-top:24px}
-h1{font-size:1.55rem}
-.tiles{grid-template-columns:repeat(2,minmax(0,1fr));gap:8px;margin-bottom:28px}
-.tile{padding:10px 12px}
-.tile .value{font-size:1.1rem}
-.settings{grid-template-columns:repeat(2,minmax(0,1fr))}
-.wide{display:none}
-.narrow{display:block;max-width:480px}
-.pairs>div{display:block;padding:0 0 10px}
-.figures thead,.predictions thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-.figures tr{display:grid;grid-template-columns:1fr auto;padding:8px 0;border-bottom:1px solid var(--line)}
-.figures th,.figures td{padding:0;border:0}
-.figures .note{grid-column:1/-1}
-.figures tr:last-child,.predictions tr:last-child{border-bottom:0}
-.predictions tr{display:grid;grid-template-columns:1fr 1fr auto;gap:0 12px;padding:8px 0;
-border-bottom:1px solid var(--line)}
-.predictions td{padding:0;border:0;min-width:0}
-.predictions .image,.predictions .reason{grid-column:1/-1}
-.predictions .image{color:var(--muted);font-size:.875rem}
-.predictions .label{grid-column:1/3}
-.predictions .truth::before{content:"truth: ";color:var(--muted)}
-.predictions .status::before{content:"status: ";color:var(--muted)}
-.predictions .truth{grid-column:1}
-.predictions .status{grid-column:2/-1;justify-self:end}
-.predictions .reason:empty{display:none}
-}
-@media print{section,figure,tr{break-inside:avoid}}
-"""

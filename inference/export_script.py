@@ -85,7 +85,7 @@ def _imports(config: RunConfig, *, remote: bool) -> str:
     if config.strategy not in ONE_BY_ONE or config.backend == "compile":
         foreign.add("import torch")
     if config.backend == "openvino":
-        foreign.add("import openvino")
+        own.add("import sys")
     return "\n\n".join("\n".join(_wrapped(line) for line in sorted(lines, key=_place)) for lines in (own, foreign))
 
 

@@ -6,10 +6,12 @@ import html
 import math
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 
 UNKNOWN = "–"
 
+_BINARY_UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 _SPACES = re.compile(r"\s+")
 _KEPT_INVISIBLE = ("\u200d", "\ufe0f")  # they build emoji
 
@@ -27,22 +29,22 @@ def significant(number: float, digits: int = 3) -> str:
 
 def rate(images_per_s: float | None) -> str:
     """Images per second with three significant digits, such as `28.4 images/s`."""
-    return UNKNOWN if images_per_s is None else f"{significant(images_per_s)} images/s"
+    return _with_unit(images_per_s, significant, "images/s")
 
 
 def seconds(duration_s: float | None) -> str:
     """Seconds with one decimal under 100, two under 1, none from 100 on."""
-    if duration_s is None:
-        return UNKNOWN
-    if 0 < duration_s < 0.005:
-        return "<0.01 s"
-    decimals = 2 if round(duration_s, 2) < 1 else 1 if round(duration_s, 1) < 100 else 0
-    return f"{duration_s:,.{decimals}f} s"
+    return _with_unit(duration_s, _seconds_number, "s")
+
+
+def milliseconds(duration_s: float | None) -> str:
+    """A short time in milliseconds with three significant digits, such as `12.3 ms`."""
+    return _with_unit(duration_s, lambda s: significant(1000 * s), "ms")
 
 
 def percent(share: float | None) -> str:
     """A share of 0 to 1 without decimals; what is not quite nothing or everything says so."""
-    if share is None:
+    if share is None or not math.isfinite(share):
         return UNKNOWN
     if 0 < share < 0.005:
         return "<1 %"
@@ -51,9 +53,27 @@ def percent(share: float | None) -> str:
     return f"{share * 100:.0f} %"
 
 
-def count(number: int, noun: str) -> str:
-    """`1 image`, `100 images`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def bytes_(size_bytes: float | None) -> str:
+    """A size in KiB, MiB, GiB or TiB, with one decimal under 10."""
+    if size_bytes is None or not math.isfinite(size_bytes):
+        return UNKNOWN
+    for unit, name in _BINARY_UNITS:
+        amount = size_bytes / unit
+        if amount >= 1:
+            return f"{amount:.1f} {name}" if amount < 9.95 else f"{amount:,.0f} {name}"
+    return f"{size_bytes:.0f} B"
+
+
+def count(number: int | None, noun: str) -> str:
+    """`1 image`, `100 images`, `2 batches`."""
+    if number is None:
+        return UNKNOWN
+    return f"{number:,} {noun if number == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """The regular plural of an English noun."""
+    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
 
 
 def moment(epoch_s: float) -> str:
@@ -76,3 +96,15 @@ def _visible(character: str) -> str:
     if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn") and character not in _KEPT_INVISIBLE:
         return f"⟨U+{ord(character):04X}⟩"
     return character
+
+
+def _with_unit(number: float | None, written: Callable[[float], str], unit: str) -> str:
+    return UNKNOWN if number is None or not math.isfinite(number) else f"{written(number)} {unit}"
+
+
+def _seconds_number(duration_s: float) -> str:
+    if 0 < abs(duration_s) < 0.005:
+        return "<0.01"
+    if round(duration_s, 2) < 1:
+        return f"{duration_s:.2f}" if duration_s else "0.0"
+    return f"{duration_s:.1f}" if round(duration_s, 1) < 100 else f"{duration_s:,.0f}"

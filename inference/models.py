@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -306,10 +307,17 @@ class Classifier:
         return int(counter.get_total_flops())
 
 
-def _openvino(network: Network, folder: Path, *, raw: bool, dtype: str, threads: int) -> Forward:
-    """The network converted to OpenVINO, computing in the precision `dtype` on the processor."""
+def _without_telemetry() -> Any:
+    """The module `openvino`, kept from reporting its use and from leaving an id in the home folder (2026.4)."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # importing it now fails, as if absent
     import openvino
 
+    return openvino
+
+
+def _openvino(network: Network, folder: Path, *, raw: bool, dtype: str, threads: int) -> Forward:
+    """The network converted to OpenVINO, computing in the precision `dtype` on the processor."""
+    openvino = _without_telemetry()
     core = openvino.Core()
     model = core.read_model(_converted(network, folder, raw=raw))
     settings = {
@@ -332,8 +340,7 @@ def _openvino(network: Network, folder: Path, *, raw: bool, dtype: str, threads:
 
 def _converted(network: Network, folder: Path, *, raw: bool) -> Path:
     """The network in OpenVINO's own format, kept for the next worker: converting takes seconds, reading does not."""
-    import openvino
-
+    openvino = _without_telemetry()
     state = [str(folder.resolve()), raw, openvino.__version__, torch.__version__, transformers.__version__]
     state += [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.iterdir())]
     key = hashlib.sha256(repr(state).encode()).hexdigest()[:16]

@@ -36,12 +36,14 @@ class Plan:
         """What `map_batches` is told of each worker.
 
         Ray fuses neighbouring operators whose arguments are alike (2.60), which would put reading inside the
-        model's worker in one arm only. The reader has no `runtime_env`, so neither arm is ever fused with it.
+        model's worker in one arm only, and decoding where it should go on beside it. What comes before the model has
+        no scheduling strategy, so nothing is ever fused with it.
         """
         return {
             "num_cpus": self.config.cpus_per_worker,
             "num_gpus": self.config.gpus_per_worker or None,
             "runtime_env": dict(self.runtime_env) or None,
+            "scheduling_strategy": "SPREAD",  # which is Ray Data's own default (2.60)
         }
 
 

@@ -9,8 +9,10 @@ import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,8 @@ from pyarrow import parquet
 
 from inference import hardware
 from inference.bundled import DIGITS_MODEL_DIR
-from inference.bundled.samples import ensure_samples, sample_truth
-from inference.config import STRATEGIES, RunConfig
+from inference.bundled.samples import ensure_samples
+from inference.config import BACKENDS, ONE_BY_ONE, STRATEGIES, RunConfig
 from inference.errors import InvalidConfig
 from inference.export import FORMATS, export, exported
 from inference.export_html import MAX_ROWS
@@ -29,9 +31,9 @@ from inference.export_script import script
 from inference.images import decode
 from inference.listing import list_local
 from inference.report import document
-from inference.results import Prediction, RunRecord, Span, metrics
+from inference.results import Prediction, RunRecord, Sample, Span, metrics
 
-SCRIPT_TIMEOUT_S = 180
+SCRIPT_TIMEOUT_S = 220
 MACHINE = hardware.Hardware(
     cpus=2,
     cpu_limit=2.0,
@@ -291,6 +293,61 @@ def test_html_tells_what_was_run_where_and_what_came_out() -> None:
         assert words in page.text
 
 
+def test_html_words_every_setting_that_the_strategy_has() -> None:
+    pipelined = RunConfig(strategy="pipelined", backend="openvino", channels_last=True, decoders=3, cpus_per_worker=2)
+
+    text = Page(record(config=pipelined)).text
+
+    for words in ("Threads per worker auto: 2", "Decoders 3", "Channels last yes", "Backend OpenVINO"):
+        assert words in text
+    assert "Threads per worker 8" in Page(record(config=pipelined.with_(threads=8))).text
+    in_turns, one_by_one = (Page(record(config=pipelined.as_strategy(name))).text for name in ("batched", "actor"))
+    assert "Decoders" not in in_turns
+    assert "Channels last yes" in in_turns
+    assert "Channels last" not in one_by_one
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_html_says_what_the_strategy_does_in_its_own_words(strategy: str) -> None:
+    others = [Page(record(config=RunConfig(strategy=name))).text for name in STRATEGIES if name != strategy]
+    sentence = Page(record(config=RunConfig(strategy=strategy))).text.partition("0.500 images/s ")[2].partition(".")[0]
+
+    assert "load" in sentence
+    assert not any(f"{sentence}." in text for text in others)
+
+
+def test_html_shows_warming_up_among_the_workers_time_and_decoding_beside_it() -> None:
+    spans = (
+        *SPANS,
+        Span("worker 1", "warmup", 6.0, 8.0),
+        Span("decoder 4", "preprocess", 1.0, 1.75, images=4),
+        Span("decoder 5", "preprocess", 1.0, 1.75, images=4),
+    )
+
+    page = Page(record(config=RunConfig(strategy="pipelined"), spans=spans))
+
+    assert any("warming up 2.0 s (25 %), preprocessing 0.50 s" in str(chart["aria-label"]) for chart in page.all("svg"))
+    assert "Reading the files took 0.10 s and decoding took 1.5 s in other processes" in page.text
+    (fill,) = {part["class"] for part in page.all("rect") if "warmup" in str(part.get("class"))}
+    assert f"svg .{str(fill).split()[1]}{{fill:" in page.source
+
+
+def test_html_tells_processor_time_and_memory_where_they_were_sampled() -> None:
+    samples = (
+        Sample("reader 9", 0.1, 2.0, 900 * 2**20),
+        Sample("reader 9", 3.0, 2.6, 900 * 2**20),
+        Sample("worker 1", 0.0, 10.0, 100 * 2**20),
+        Sample("worker 1", 6.0, 13.0, 512 * 2**20),
+    )
+
+    sampled, bare = Page(record(samples=samples)).text, Page(record()).text
+
+    assert "CPU per image 1,200 ms" in sampled
+    assert "Peak memory 512 MiB" in sampled
+    assert "CPU per image –" in bare
+    assert "Peak memory –" in bare
+
+
 def test_html_lists_each_image_with_label_score_truth_status_and_reason() -> None:
     text = Page(record()).text
 
@@ -354,8 +411,16 @@ def test_html_in_a_browser_asks_for_nothing_and_fits_a_telephone(scheme: Any, tm
 VARIANTS = [
     *(RunConfig(strategy=strategy) for strategy in STRATEGIES),
     RunConfig(dataset="imagenette", model="microsoft/resnet-50", gpus_per_worker=0.5, dtype="bfloat16"),
-    RunConfig(strategy="naive", compile=True, cpus_per_worker=2.5, dataset="/photos" * 30),
-    RunConfig(strategy="naive", dataset="imagenette", model="resnet-50-untrained", compile=True),
+    RunConfig(strategy="naive", backend="compile", cpus_per_worker=2.5, dataset="/photos" * 30),
+    RunConfig(strategy="naive", dataset="imagenette", model="resnet-50-untrained", backend="compile"),
+    *(RunConfig(dataset="/" + "x" * length) for length in (76, 77, 80, 81, 82)),
+    RunConfig(strategy="pipelined", dataset="imagenette", gpus_per_worker=1, dtype="bfloat16", decoders=256),
+    *(
+        RunConfig(strategy=strategy, backend=backend, channels_last=channels_last, threads=2, decoders=decoders)
+        for strategy, decoders in (("batched", 1), ("pipelined", 3))
+        for backend in BACKENDS
+        for channels_last in (False, True)
+    ),
 ]
 
 
@@ -378,7 +443,9 @@ def test_py_depends_on_ray_transformers_and_pillow_and_not_on_this_project(confi
     imported = {alias.name.partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
     imported |= {str(n.module).partition(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     assert {"ray", "transformers", "PIL"} <= imported
-    assert imported - set(sys.stdlib_module_names) <= {"ray", "transformers", "PIL", "pyarrow", "torch"}
+    own = {"torch"} if config.strategy not in ONE_BY_ONE or config.backend == "compile" else set()
+    own |= {"openvino"} if config.backend == "openvino" else set()
+    assert imported - set(sys.stdlib_module_names) == {"ray", "transformers", "PIL", "pyarrow"} | own
 
 
 def test_py_has_the_settings_of_the_run_as_constants(tmp_path: Path) -> None:
@@ -410,6 +477,15 @@ def test_py_has_the_settings_of_the_run_as_constants(tmp_path: Path) -> None:
     }
 
 
+def test_py_has_decoders_and_threads_of_the_run_as_constants(tmp_path: Path) -> None:
+    config = RunConfig(strategy="pipelined", decoders=3, cpus_per_worker=0.5, threads=2, backend="openvino")
+
+    values = constants(script(record(config=config), tmp_path))
+
+    assert (values["DECODERS"], values["THREADS_PER_WORKER"], values["CPUS_PER_WORKER"]) == (3, 2, 0.5)
+    assert "DECODERS" not in constants(script(record(config=config.as_strategy("batched")), tmp_path))
+
+
 def test_py_finds_bundled_model_and_samples_by_absolute_paths(tmp_path: Path) -> None:
     values = constants(script(record(), tmp_path))
 
@@ -417,10 +493,13 @@ def test_py_finds_bundled_model_and_samples_by_absolute_paths(tmp_path: Path) ->
     assert values["IMAGES"] == str(tmp_path / "datasets" / "digits")
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "options",
+    [*({"strategy": strategy} for strategy in STRATEGIES), {"strategy": "pipelined", "backend": "openvino"}],
+)
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_py_takes_names_as_literals_and_never_as_code(name: str, strategy: str, tmp_path: Path) -> None:
-    config = RunConfig(strategy=strategy, model="m", dataset="/d")
+def test_py_takes_names_as_literals_and_never_as_code(name: str, options: dict[str, Any], tmp_path: Path) -> None:
+    config = RunConfig(**options, model="m", dataset="/d")
     harmless = script(record(config=config), tmp_path)
 
     source = script(replace(named(name), config=config.with_(model=name, dataset=f"/{name}")), tmp_path)
@@ -436,6 +515,17 @@ def test_py_names_the_releases_that_the_run_had(tmp_path: Path) -> None:
     wanted = 'pip install "ray[data]==2.60.0" "torch==2.13.0" "transformers==5.1.0" "pillow"\n'
 
     assert wanted in script(record(), tmp_path)
+
+
+def test_py_asks_for_openvino_only_where_it_computes(tmp_path: Path) -> None:
+    machine = replace(MACHINE, versions=(*MACHINE.versions, ("openvino", "2026.4.1")))
+    config = RunConfig(strategy="batched", backend="openvino", dataset="/d")
+
+    with_it = script(record(config=config, hardware=hardware.to_dict(machine)), tmp_path)
+    without = script(record(config=config.with_(backend="eager"), hardware=hardware.to_dict(machine)), tmp_path)
+
+    assert '"pillow"\n    pip install "openvino==2026.4.1"\n' in with_it
+    assert "openvino" not in without
 
 
 def test_py_of_a_strategy_without_a_program_is_refused_and_spares_the_file_that_is_there(tmp_path: Path) -> None:
@@ -517,19 +607,20 @@ def test_py_writes_a_table_without_formulas(tmp_path: Path) -> None:
         assert list(csv.reader(file)) == [["image_id", "label", "score", "reason"], ["'=1+1.jpg", "' @cat", "0.5", ""]]
 
 
-def test_py_gives_a_broken_image_a_reason_and_the_others_their_labels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_py_gives_a_broken_image_a_reason_and_the_others_their_labels(strategy: str, tmp_path: Path) -> None:
     import pyarrow as pa
 
     whole = io.BytesIO()
     Image.linear_gradient("L").save(whole, "JPEG")
-    functions = program(RunConfig(), tmp_path)
+    functions = program(RunConfig(strategy=strategy), tmp_path)
     (tmp_path / "whole.jpg").write_bytes(whole.getvalue())
     (tmp_path / "cut.jpg").write_bytes(whole.getvalue()[:900])
     (tmp_path / "text.jpg").write_bytes(b"no picture")
     names = ["text.jpg", "whole.jpg", "missing.jpg", "cut.jpg"]
     block = pa.table({"image_id": names, "path": [str(tmp_path / name) for name in names]})
 
-    answers = functions["classify_batch"](functions["load_model"](), functions["read_block"](block)).to_pylist()
+    answers = answered(functions, functions["read_block"](block))
 
     assert [answer["image_id"] for answer in answers] == names
     assert [answer["label"] is None for answer in answers] == [True, False, True, True]
@@ -539,12 +630,88 @@ def test_py_gives_a_broken_image_a_reason_and_the_others_their_labels(tmp_path: 
     assert reasons[3].startswith("broken: ")
 
 
-def test_py_runs_by_itself_and_answers_as_the_run_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("strategy", ["batched", "pipelined"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"channels_last": True},
+        {"dtype": "bfloat16"},
+        {"backend": "compile", "channels_last": True},
+        {"backend": "openvino", "threads": 2},
+    ],
+    ids=str,
+)
+def test_py_classifies_whole_batches_as_a_run_with_these_options(
+    strategy: str, options: dict[str, Any], samples: Path, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+
+    if options.get("backend") == "openvino" and find_spec("openvino") is None:
+        pytest.skip("needs OpenVINO")
+    config = RunConfig(strategy=strategy, batch_size=4, **options)
+    paths = sorted(samples.glob("*.jpg"))[:6]
+    functions = program(config, tmp_path)
+    block = pa.table({"image_id": [path.name for path in paths], "path": [str(path) for path in paths]})
+
+    answers = answered(functions, functions["read_block"](block))
+
+    expected = classified_in_batches(paths, config)
+    close = 1e-4 if config.dtype == "float32" else 0.02
+    assert [(answer["image_id"], answer["label"]) for answer in answers] == [(p.image_id, p.label) for p in expected]
+    assert [answer["score"] for answer in answers] == pytest.approx([p.score for p in expected], abs=close)
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="needs OpenVINO")
+def test_py_has_openvino_report_nothing_to_its_makers(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    program(RunConfig(strategy="batched", backend="openvino"), tmp_path)
+    load = "import runpy; runpy.run_path('program.py')['load_model']()"
+
+    subprocess.run(
+        [sys.executable, "-c", load], cwd=tmp_path, env=os.environ | {"HOME": str(home)}, check=True, timeout=120
+    )
+
+    assert not (home / "intel").exists()  # where it keeps whose use it has reported
+
+
+@pytest.mark.parametrize(
+    ("processor", "dtype"),
+    [("ViT", "uint8"), ("ConvNext", "uint8"), ("MobileViT", "uint8"), ("EfficientNet", "float32")],
+)
+def test_py_moves_eight_bits_for_each_colour_where_the_worker_can_do_the_rest(
+    processor: str, dtype: str, samples: Path, tmp_path: Path
+) -> None:
+    import pyarrow as pa
+    import torch
+    import transformers
+
+    theirs = getattr(transformers, f"{processor}ImageProcessorPil")()
+    theirs.save_pretrained(tmp_path / "model")
+    functions = program(RunConfig(strategy="pipelined", model=str(tmp_path / "model")), tmp_path)
+    content = next(samples.glob("*.jpg")).read_bytes()
+    reason = pa.array([None], pa.string())
+
+    moved = decoded_block(functions, pa.table({"image_id": ["a"], "bytes": [content], "reason": reason}))["pixels"]
+
+    pixels = torch.tensor(moved)
+    finished = functions["finish"](pixels, theirs) if dtype == "uint8" else pixels
+    assert str(moved.dtype) == dtype
+    assert torch.allclose(finished, theirs(decode(content), return_tensors="pt")["pixel_values"], atol=1e-5)
+
+
+@pytest.mark.parametrize("strategy", ["actor", "batched", "pipelined"])
+def test_py_runs_by_itself_and_answers_as_the_run_did(
+    strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("BATCHSCOPE_HOME", str(home))
     folder = ensure_samples(home / "datasets" / "digits", 8)
-    run = classified_here(folder, limit=8)
-    export(run, tmp_path / "program.py")
+    config = RunConfig(strategy=strategy, limit=8, batch_size=3)
+    run = classified_here(sorted(folder.glob("*.jpg"))[:8], config)
+    (folder / "0.jpg").write_bytes(b"no picture")
+    export(replace(run, config=config.with_(limit=9)), tmp_path / "program.py")
     here = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 
     done = subprocess.run(
@@ -558,6 +725,8 @@ def test_py_runs_by_itself_and_answers_as_the_run_did(tmp_path: Path, monkeypatc
 
     assert done.returncode == 0, done.stderr[-3000:]
     answers = {answer["image_id"]: answer for answer in map(json.loads, done.stdout.splitlines())}
+    broken = answers.pop("0.jpg")
+    assert (broken["label"], broken["reason"]) == (None, "not an image of a known format")
     assert {image_id: answer["label"] for image_id, answer in answers.items()} == {
         prediction.image_id: prediction.label for prediction in run.predictions
     }
@@ -566,16 +735,57 @@ def test_py_runs_by_itself_and_answers_as_the_run_did(tmp_path: Path, monkeypatc
         assert answers[prediction.image_id]["reason"] is None
 
 
-def classified_here(folder: Path, limit: int) -> RunRecord:
-    """The record of an actor run over these samples, with answers of the project's own model code."""
+def classified_here(paths: Sequence[Path], config: RunConfig) -> RunRecord:
+    """The record of a run over these samples, with answers of the project's own model code."""
+    if config.strategy not in ONE_BY_ONE:
+        return record(config=config, predictions=tuple(classified_in_batches(paths, config)))
     from inference import models
 
     pipe = models.load_pipeline(str(DIGITS_MODEL_DIR), device="cpu", dtype="float32", compiled=False)
-    predictions = []
-    for path in sorted(folder.glob("*.jpg"))[:limit]:
-        top = models.classify_one(pipe, decode(path.read_bytes()))
-        predictions.append(Prediction(path.name, *top[0], truth=sample_truth(path.name), top=top))
-    return record(config=RunConfig(limit=limit, batch_size=2), predictions=tuple(predictions))
+    tops = [models.classify_one(pipe, decode(path.read_bytes())) for path in paths]
+    predictions = tuple(Prediction(path.name, *top[0]) for path, top in zip(paths, tops, strict=True))
+    return record(config=config, predictions=predictions)
+
+
+def classified_in_batches(paths: Sequence[Path], config: RunConfig) -> list[Prediction]:
+    """The answers of the project's own classifier, computed by plain PyTorch."""
+    import numpy as np
+
+    from inference import models
+
+    folder = str(DIGITS_MODEL_DIR)
+    classifier = models.Classifier(folder, geometry=models.geometry_of(folder), dtype=config.dtype)
+    pixels = np.stack([classifier.pixels(decode(path.read_bytes())) for path in paths])
+    tops = classifier.answers(classifier.logits(pixels, config.batch_size))
+    return [Prediction(path.name, *top[0]) for path, top in zip(paths, tops, strict=True)]
+
+
+def answered(functions: dict[str, Any], block: Any) -> list[dict[str, Any]]:
+    """The answers of a program's own worker to a block that was read, batch by batch as Ray Data would ask for them."""
+    size = functions["BATCH_SIZE"]
+    if "classify_batch" in functions:
+        model = functions["load_model"]()
+        return list(functions["classify_batch"](model, block).to_pylist())
+    worker = functions["Classifier"]()
+    answers = []
+    for start in range(0, len(block), size):
+        batch = block.slice(start, size)
+        if "decode_block" in functions:
+            batch = as_numpy(decoded_block(functions, batch))
+        answers += worker(batch).to_pylist()
+    return answers
+
+
+def decoded_block(functions: dict[str, Any], block: Any) -> dict[str, Any]:
+    """What a pipelined program's decoding task makes of a block."""
+    processor = functions["AutoImageProcessor"].from_pretrained(functions["MODEL"])
+    return dict(functions["decode_block"](block, processor, functions["left_for_worker"](processor)))
+
+
+def as_numpy(columns: dict[str, Any]) -> dict[str, Any]:
+    import numpy as np
+
+    return {name: np.asarray(values) for name, values in columns.items()}
 
 
 def program(config: RunConfig, folder: Path) -> dict[str, Any]:
