@@ -16,6 +16,7 @@ PAGES = {
     "Measure": [
         st.Page("pages/overview.py", title="Overview", icon=":material/speed:", default=True),
         st.Page("pages/run.py", title="Run", icon=":material/play_arrow:"),
+        st.Page("pages/ladder.py", title="Ladder", icon=":material/stairs:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/balance:"),
     ],
     "Keep": [

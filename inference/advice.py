@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from inference.capabilities import best_dtype, missing_for
 from inference.config import RunConfig
-from inference.export_words import percent, seconds, significant
+from inference.export_words import count, percent, seconds, significant
 from inference.hardware import Hardware, fingerprint, from_dict
 from inference.ladder import MIN_BATCH_SIZE
 from inference.preflight import all_cores, check
@@ -177,7 +177,7 @@ def _use_all_cores(case: _Case) -> Advice | None:
     busy = used / total
     evidence = (
         f"The run kept {busy:.1f} of {case.hardware.cpus} cores busy: "
-        f"{spread.concurrency} workers of {spread.threads_per_worker} threads would share all of them."
+        f"{spread.concurrency} workers of {count(spread.threads_per_worker, 'thread')} would share all of them."
     )
     changes = {"concurrency": spread.concurrency, "cpus_per_worker": spread.cpus_per_worker, "threads": spread.threads}
     return case.advice("Use all cores", evidence, 1 - min(1.0, busy / case.hardware.cpus), **changes)

@@ -231,8 +231,7 @@ def _with_engine(store: Store, work: Callable[[], None]) -> None:
 
 
 def _limit_key(config: RunConfig) -> LimitKey:
-    machine = hardware.fingerprint(hardware.detect(home_folder()))
-    return LimitKey(machine, config.model, config.dataset, config.dtype)
+    return LimitKey.of(config, hardware.fingerprint(hardware.detect(home_folder())))
 
 
 def _limit_of_ladder(store: Store, run_ids: Sequence[str]) -> None:
@@ -319,9 +318,7 @@ def _sentence(run: RunRecord) -> str:
 
 def _rung_sentence(rung: ladder.Rung) -> str:
     figures = rung.metrics
-    words = (
-        f"{rung.step.name:14} {figures.steady_images_per_s or 0:8.3g} images/s steady, set-up {figures.setup_s:.1f} s"
-    )
+    words = f"{rung.step.name:14} {rung.steady_images_per_s or 0:8.3g} images/s steady, set-up {figures.setup_s:.1f} s"
     step = rung.versus_previous
     if step is not None:
         tie = ", a tie" if step.tie else ""

@@ -123,7 +123,7 @@ class Engine:
         ended, config = self.store.summary(record.id), record.config
         if ended is None or ended.state != "finished":
             return
-        key = LimitKey(hardware.fingerprint(self._hardware), config.model, config.dataset, config.dtype)
+        key = LimitKey.of(config, hardware.fingerprint(self._hardware))
         limit = self.store.limit(key)
         if limit is None:
             wanted = self.store.limit_state(key) == "unknown"

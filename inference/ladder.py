@@ -8,6 +8,7 @@ Each step changes one thing of the one before; the images stay the same.
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from inference.hardware import Hardware
 from inference.limits import Limit
 from inference.parity import Agreement, agreement
 from inference.preflight import all_cores, check
-from inference.results import Metrics, RunRecord, Speedup, median_run, metrics, speedup
+from inference.results import Metrics, RunRecord, Speedup, median_run, metrics, speedup, steady_rate
 
 MIN_BATCH_SIZE = 16
 """Below this a batch does not fill the units of a processor; a GPU has its own default."""
@@ -56,6 +57,12 @@ class Rung:
     """With the first rung's answers; None for the first rung."""
 
     @property
+    def steady_images_per_s(self) -> float | None:
+        """The median of the repeats, as in the ratios; None where a run was too short for a steady state."""
+        rates = [rate for run in self.runs if (rate := steady_rate(run)) is not None]
+        return statistics.median(rates) if rates else None
+
+    @property
     def agrees(self) -> bool:
         """Whether its answers are close enough to the first rung's to be recommended."""
         return self.agreement is None or (self.agreement.share or 0.0) >= MIN_AGREEMENT
@@ -72,9 +79,7 @@ class Ladder:
     @property
     def best(self) -> Rung:
         """The fastest rung in steady state whose answers agree."""
-        return max(
-            (rung for rung in self.rungs if rung.agrees), key=lambda rung: rung.metrics.steady_images_per_s or 0.0
-        )
+        return max((rung for rung in self.rungs if rung.agrees), key=lambda rung: rung.steady_images_per_s or 0.0)
 
     @property
     def sentence(self) -> str:
@@ -85,12 +90,12 @@ class Ladder:
         images = best.agreement.images if best.agreement else 0
         agree = best.agreement.agree if best.agreement else 0
         share = ""
-        if self.limit is not None and best.metrics.steady_images_per_s is not None:
-            reached = best.metrics.steady_images_per_s / self.limit.images_per_s
+        if self.limit is not None and best.steady_images_per_s is not None:
+            reached = best.steady_images_per_s / self.limit.images_per_s
             share = f", {percent(reached)} of what this machine could do"
         ratio = significant(best.versus_first.ratio, 2)
         return (
-            f"{_joined(self.rungs, best)} make it {ratio} × as fast as {first.step.name}{share}; "
+            f"With {_joined(self.rungs, best)} it is {ratio} × as fast as {first.step.name}{share}; "
             f"answers agree on {agree} of {images} images."
         )
 
@@ -149,7 +154,8 @@ def _step(config: RunConfig, changed: Mapping[str, object]) -> Step:
         name, change = config.backend, _BACKEND_CHANGES[config.backend]
     elif "concurrency" in changed or "threads" in changed:
         name = "all cores"
-        change = f"{config.concurrency} workers of {config.threads_per_worker} threads share all cores"
+        threads = config.threads_per_worker
+        change = f"{config.concurrency} workers of {threads} thread{'s' if threads > 1 else ''} share all cores"
     elif "dtype" in changed:
         name, change = config.dtype, f"weights and activations are {config.dtype}"
     elif "channels_last" in changed:
@@ -200,6 +206,8 @@ def climbed(runs: Sequence[RunRecord], limit: Limit | None = None) -> Ladder | N
 
 
 def _joined(rungs: Sequence[Rung], best: Rung) -> str:
-    """The names of the steps up to the best one: `load once, whole batches and overlap`."""
-    names = [rung.step.name for rung in rungs[1 : rungs.index(best) + 1]]
+    """The names of the steps up to the best one that bought something: `load once, whole batches and overlap`."""
+    taken = rungs[1 : rungs.index(best) + 1]
+    gains = [rung for rung in taken if rung.versus_previous and rung.versus_previous.low > 1]
+    names = [rung.step.name for rung in gains or taken]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from inference.config import RunConfig
+
 
 @dataclass(frozen=True, slots=True)
 class LimitKey:
@@ -19,6 +21,11 @@ class LimitKey:
     model: str
     dataset: str
     dtype: str
+
+    @classmethod
+    def of(cls, config: RunConfig, fingerprint: str) -> LimitKey:
+        """What tells how fast a run like this could have been on a machine with this fingerprint."""
+        return cls(fingerprint, config.model, config.dataset, config.dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,7 @@ def _rung(rung: Rung) -> dict[str, Any]:
         "config": rung.step.config.to_dict(),
         "repeats": len(rung.runs),
         "images_per_s": figures.images_per_s,
-        "steady_images_per_s": figures.steady_images_per_s,
+        "steady_images_per_s": rung.steady_images_per_s,
         "setup_s": figures.setup_s,
         "peak_worker_memory_bytes": figures.peak_worker_memory_bytes,
         "versus_previous": asdict(rung.versus_previous) if rung.versus_previous else None,

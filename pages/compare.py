@@ -11,11 +11,13 @@ from inference.config import differences
 from inference.report import comparability
 from inference.results import Prediction
 from inference.store import RunSummary, Store
-from pages.ui import comparison, format, state, widgets
+from pages.ui import comparison, format, limit, state, widgets
 from pages.ui.comparison import Arm, Comparison
+from pages.ui.words import WORDS, written
 
 LISTED = 300  # runs that the picker offers, newest first
 PICTURES = 12
+MOST_CARDS = 4  # more sides than this are a table: nobody finds a figure among so many cards
 
 
 def page() -> None:
@@ -32,7 +34,7 @@ def page() -> None:
     if len(chosen) < 2:
         draw_too_few(offered)
         return
-    draw_comparison(store, comparison.measured(str(store.home), tuple(chosen)))
+    draw_comparison(store, comparison.measured(store, chosen))
 
 
 # -- which runs --------------------------------------------------------------------------------------------
@@ -128,8 +130,11 @@ def draw_comparison(store: Store, found: Comparison) -> None:
     """Everything about these arms, the answer first."""
     arms = found.arms
     draw_answer(arms)
-    for arm in arms:
-        draw_cards(arm, arms[0])
+    if len(arms) > MOST_CARDS:
+        draw_table(store, arms)
+    else:
+        for arm in arms:
+            draw_cards(store, arm, arms[0])
     with st.expander("How the ratio and its interval are computed", icon=":material/functions:"):
         st.markdown(comparison.HOW_COMPUTED)
     comparison.show_evidence(found, key="compare")
@@ -143,7 +148,7 @@ def draw_comparison(store: Store, found: Comparison) -> None:
 def draw_answer(arms: Sequence[Arm]) -> None:
     """The sentence, how sure it is, and what speaks against comparing at all."""
     st.header(format.literal(comparison.headline(arms)), anchor=False)
-    for arm in arms[1:]:
+    for arm in arms[1:] if len(arms) <= MOST_CARDS else ():
         if arm.speedup is not None:
             verdict = f"{comparison.verdict_text(arm, arms[0])}. " if len(arms) > 2 else ""
             interval = f"Ratio {format.ratio(arm.speedup.ratio)}, {comparison.interval_text(arm.speedup)}"
@@ -158,13 +163,35 @@ def repeats_text(baseline: Arm, arm: Arm) -> str:
     return f"From {format.count(len(arm.runs), 'run')} against {len(baseline.runs)}."
 
 
-def draw_cards(arm: Arm, baseline: Arm) -> None:
+def draw_cards(store: Store, arm: Arm, baseline: Arm) -> None:
     """The figures of one arm, with their differences from the baseline's."""
     words = ["baseline"] if arm is baseline else [f"differences from {baseline.label}"]
     if len(arm.runs) > 1:
         words.append(f"the middle one of {len(arm.runs)} runs")
     st.markdown(f"**{format.literal(arm.label)}** :gray[{format.literal(', '.join(words))}]")
-    widgets.metric_cards(widgets.run_cards(arm.metrics, None if arm is baseline else baseline.metrics))
+    widgets.metric_cards(arm_cards(store, arm, None if arm is baseline else baseline))
+
+
+def draw_table(store: Store, arms: Sequence[Arm]) -> None:
+    """The figures of many arms, one row each."""
+    rows = []
+    for arm in arms:
+        cards = {card.label: card.value for card in arm_cards(store, arm)}
+        versus = f"{format.ratio(arm.speedup.ratio)}, {comparison.interval_text(arm.speedup)}" if arm.speedup else None
+        rows.append({"": format.plain(arm.label), "Against the first": versus or format.UNKNOWN} | cards)
+    help_of = {card.label: card.help for card in arm_cards(store, arms[0])}
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config={label: st.column_config.TextColumn(label, help=help) for label, help in help_of.items()},
+        alt="The figures of every side, one row each, the first one being the baseline.",
+    )
+
+
+def arm_cards(store: Store, arm: Arm, baseline: Arm | None = None) -> list[widgets.Card]:
+    """The figures of one arm, with their differences from the baseline's, if given."""
+    share = limit.card(limit.of_run(store, arm.median), arm.metrics.steady_images_per_s)
+    return [*widgets.run_cards(arm.metrics, baseline.metrics if baseline else None), share]
 
 
 def draw_timelines(found: Comparison) -> None:
@@ -210,8 +237,8 @@ def draw_settings(arms: Sequence[Arm]) -> None:
         st.caption("None: these are repeats of one configuration.")
         return
     rows = [
-        {"setting": name.replace("_", " ")}
-        | {format.plain(arm.label): format.plain(value) for arm, value in zip(arms, values, strict=True)}
+        {"setting": WORDS[name]}
+        | {format.plain(arm.label): format.plain(written(name, value)) for arm, value in zip(arms, values, strict=True)}
         for name, values in differing.items()
     ]
     st.dataframe(rows, hide_index=True, width="stretch")

@@ -12,6 +12,7 @@ import streamlit as st
 from inference.store import RunSummary
 from pages.ui import settings, state
 from pages.ui.format import count
+from pages.ui.words import option_words
 
 PER_PAGE = 50
 
@@ -69,6 +70,7 @@ def _row(run: RunSummary) -> dict[str, Any]:
         "images": config.limit,
         "batch_size": config.batch_size,
         "concurrency": config.concurrency,
+        "options": " · ".join(option_words(config)) or None,
         "images_per_s": figures.images_per_s if figures else None,
         "steady": figures.steady_images_per_s if figures else None,
         "setup_s": figures.setup_s if figures else None,
@@ -88,6 +90,9 @@ def _columns() -> dict[str, Any]:
         "images": column.NumberColumn("Images", format="localized"),
         "batch_size": column.NumberColumn("Batch", help="Batch size: images that a worker gets in one call."),
         "concurrency": column.NumberColumn("Workers", help="Concurrency: workers that run the model."),
+        "options": column.TextColumn(
+            "Options", width="small", help="Precision, backend and the like, where not plain."
+        ),
         "images_per_s": column.NumberColumn("images/s", format="%.3g", help="End to end."),
         "steady": column.NumberColumn(
             "Steady", format="%.3g", help="Images/s with every worker ready and its first batch left out."

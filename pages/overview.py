@@ -8,11 +8,10 @@ import streamlit as st
 
 from inference import hardware as machine
 from inference.config import RunConfig, interleaved
-from inference.errors import BatchscopeError
 from inference.preflight import check, default_config
 from inference.results import throughput
 from inference.store import RunSummary, Store
-from pages.ui import comparison, format, state, widgets
+from pages.ui import comparison, format, limit, progress, state, widgets
 from pages.ui.charts import throughput_chart
 from pages.ui.comparison import Arm, Comparison
 
@@ -24,16 +23,16 @@ def page() -> None:
     """Ask, answer, show the machine."""
     state.require_app()
     store = state.store()
-    hardware = known_hardware(store)
+    hardware = state.hardware()
     recent = store.summaries(limit=LOOK_BACK)
-    latest = latest_loading_comparison(recent)
+    latest = progress.latest(recent, is_about_loading)
     active = any(run.active for run in latest)
 
     st.title("What does loading the model once buy you on this machine?", anchor=False)
     draw_launch(store, hardware, recent, active=active)
     st.divider()
     if active and latest[0].comparison_id is not None:
-        st.fragment(draw_live, run_every=1.0)(latest[0].comparison_id)
+        progress.watch(latest[0].comparison_id, strategy_of, draw_so_far)
     elif latest:
         draw_outcome(store, latest)
     else:
@@ -45,22 +44,14 @@ def page() -> None:
     draw_machine(hardware)
 
 
-def known_hardware(store: Store) -> machine.Hardware:
-    """The machine as the engine reported it, else as this process sees it."""
-    engine = store.engine()
-    return machine.from_dict(engine.hardware) if engine and engine.hardware else state.hardware()
+def is_about_loading(configs: Sequence[RunConfig]) -> bool:
+    """Whether a comparison is of just naive and actor."""
+    return {config.strategy for config in configs} == {"naive", "actor"}
 
 
-def latest_loading_comparison(recent: Sequence[RunSummary]) -> list[RunSummary]:
-    """The runs of the newest comparison of just naive and actor, in their order; empty if none."""
-    groups: dict[str, list[RunSummary]] = {}
-    for run in recent:
-        if run.comparison_id is not None:
-            groups.setdefault(run.comparison_id, []).append(run)
-    for group in groups.values():
-        if {run.config.strategy for run in group} == {"naive", "actor"}:
-            return sorted(group, key=lambda run: run.seq)
-    return []
+def strategy_of(run: RunSummary) -> str:
+    """What this page calls a run."""
+    return run.config.strategy
 
 
 # -- the question ------------------------------------------------------------------------------------------
@@ -84,7 +75,7 @@ def draw_launch(store: Store, hardware: machine.Hardware, recent: Sequence[RunSu
     if not verdict.fits:
         widgets.verdict_line(verdict)
     if pressed:
-        launch(store, configs)
+        progress.launch(store, configs, name="overview")
 
 
 def launch_text(config: RunConfig, usual_s: float | None) -> str:
@@ -101,32 +92,11 @@ def launch_text(config: RunConfig, usual_s: float | None) -> str:
     return " · ".join(parts)
 
 
-def launch(store: Store, configs: Sequence[RunConfig]) -> None:
-    """Queue the comparison once, however often the button was pressed."""
-    try:
-        store.enqueue(configs, compare=True, request_key=state.request_key("overview"))
-    except BatchscopeError as error:
-        st.error(format.literal(error), icon=":material/error:")
-        return
-    state.renew_request_key("overview")
-    st.rerun()
-
-
 # -- while it runs -----------------------------------------------------------------------------------------
 
 
-def draw_live(comparison_id: str) -> None:
-    """How far the comparison is; redrawn every second, always as tall."""
-    store = state.store()
-    runs = store.comparison(comparison_id)
-    if not any(run.active for run in runs):
-        st.rerun()
-    current = next((run for run in runs if run.state in ("running", "cancelling")), None)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.progress(done_share(runs), text=format.literal(live_text(store, runs, current)))
-        if st.button("Cancel", key="cancel-comparison", help="Stops the run that is going on and drops the rest."):
-            for run in runs:
-                store.request_cancel(run.id)
+def draw_so_far(store: Store, runs: Sequence[RunSummary]) -> None:
+    """Every run with its state, and images/s over time of those that have begun; always as tall."""
     with st.container(horizontal=True, gap="small"):
         for number, run in enumerate(runs, start=1):
             st.markdown(run_state_text(number, run), width="content")
@@ -134,55 +104,22 @@ def draw_live(comparison_id: str) -> None:
         draw_live_throughput(store, runs)
 
 
-def done_share(runs: Sequence[RunSummary]) -> float:
-    """Share of all images of all runs that are done, ended runs counting as done; 0 to 1."""
-    done = 0.0
-    for run in runs:
-        if not run.active:
-            done += 1
-        elif run.progress is not None and run.progress.images_total:
-            done += min(1.0, run.progress.images_done / run.progress.images_total)
-    return done / len(runs)
-
-
-def live_text(store: Store, runs: Sequence[RunSummary], current: RunSummary | None) -> str:
-    """Which run of how many, what it does, and how fast it is."""
-    if current is None:
-        engine = store.engine()
-        if engine is not None and engine.state == "starting":
-            return f"The engine is starting: {engine.message}" if engine.message else "The engine is starting"
-        ahead = next((i for i, run in enumerate(store.active()) if run.id in {r.id for r in runs}), 0)
-        waiting = f" behind {format.count(ahead, 'other run')}" if ahead else ""
-        return f"Waiting{waiting} for the engine to take the next run"
-    text = f"Run {runs.index(current) + 1} of {len(runs)}: {current.config.strategy}"
-    if current.state == "cancelling":
-        return f"{text}, stopping"
-    if current.progress is None:
-        return f"{text}, starting"
-    pace = state.pace(current.id, current.progress)
-    done = f"{current.progress.images_done:,} of {format.count(current.progress.images_total, 'image')}"
-    speed = f", {format.rate(pace.images_per_s)}" if pace.images_per_s is not None else ""
-    return f"{text}, {current.progress.phase}, {done}{speed}"
-
-
 def run_state_text(number: int, run: RunSummary) -> str:
     """One run of the comparison in Markdown: its number, its strategy, and how it stands."""
-    if run.metrics is not None and run.state == "finished":
-        rate = format.rate(run.metrics.images_per_s)
-        return f":green[:material/check_circle:] {number} {run.config.strategy} {rate}"
-    icon = {"queued": ":gray[:material/schedule:]", "running": ":blue[:material/play_circle:]"}.get(
-        run.state, ":orange[:material/error:]"
-    )
-    return f"{icon} {number} {run.config.strategy} {run.state}"
+    done = run.metrics is not None and run.state == "finished"
+    stands = format.rate(run.metrics.images_per_s) if run.metrics is not None and done else run.state
+    return progress.state_text(run.state, f"{number} {run.config.strategy} {stands}")
 
 
 def draw_live_throughput(store: Store, runs: Sequence[RunSummary]) -> None:
     """Images/s over time of the runs that have begun, the latest of each strategy."""
     begun = {run.config.strategy: run for run in runs if run.state != "queued"}
     records = [record for run in begun.values() if (record := store.get(run.id)) is not None]
+    highest = limit.highest(store, records)
     figure = throughput_chart(
         {record.config.strategy: throughput(record.predictions) for record in records},
         strategies={record.config.strategy: record.config.strategy for record in records},
+        limit=highest.images_per_s if highest else None,
         title="Throughput over time, as it is measured",
     )
     widgets.show(figure, key="live-throughput")
@@ -194,47 +131,42 @@ def draw_live_throughput(store: Store, runs: Sequence[RunSummary]) -> None:
 def draw_outcome(store: Store, runs: Sequence[RunSummary]) -> None:
     """The answer of an ended comparison, and what stopped it where something did."""
     if any(run.state != "finished" for run in runs):
-        draw_trouble(runs)
+        progress.draw_trouble(runs, strategy_of)
     finished = sorted((run for run in runs if run.state == "finished"), key=lambda run: run.config.strategy != "naive")
     if {run.config.strategy for run in finished} == {"naive", "actor"}:
-        found = comparison.measured(str(store.home), tuple(run.id for run in finished))
+        found = comparison.measured(store, [run.id for run in finished])
         draw_answer(store, found, runs)
-
-
-def draw_trouble(runs: Sequence[RunSummary]) -> None:
-    """Which runs did not finish, why, and what to do."""
-    for number, run in enumerate(runs, start=1):
-        if run.state in ("failed", "crashed"):
-            st.error(
-                f"Run {number} of {len(runs)} ({run.config.strategy}) {run.state}. "
-                "The cause is below; once it is dealt with, press the button again.",
-                icon=":material/error:",
-            )
-            st.code(format.plain(run.error or "No cause was recorded."), language=None, wrap_lines=True)
-    cancelled = sum(run.state == "cancelled" for run in runs)
-    if cancelled:
-        st.warning(
-            f"{format.count(cancelled, 'run')} of {len(runs)} cancelled. Press the button to measure again.",
-            icon=":material/cancel:",
-        )
 
 
 def draw_answer(store: Store, found: Comparison, runs: Sequence[RunSummary]) -> None:
     """One sentence with a number, the figures, the evidence, and pictures with their answers."""
     naive, actor = found.arms
     st.header(format.literal(answer_sentence(naive, actor)), anchor=False)
-    widgets.metric_cards(answer_cards(naive, actor), columns=4)
+    above = limit.of_run(store, actor.median)
+    cards = [
+        *answer_cards(naive, actor),
+        limit.card(above, actor.metrics.steady_images_per_s, label="actor of the limit"),
+    ]
+    widgets.metric_cards(cards, columns=5)
+    draw_next(above, runs)
     comparison.show_evidence(found, key="overview")
     config = actor.median.config
     st.subheader("What the model sees and says", anchor=False)
     first = comparison.first_answers(actor, PICTURES)
     widgets.gallery(store.home, config.dataset, first, model=config.model)
-    st.page_link(
-        "pages/compare.py",
-        label="Every detail in Compare",
-        icon=":material/balance:",
-        query_params={"comparison": str(runs[0].comparison_id)},
-    )
+
+
+def draw_next(above: limit.Known, runs: Sequence[RunSummary]) -> None:
+    """Where to go from here."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        limit.draw_details(above)
+        st.page_link("pages/ladder.py", label="What else is there to gain?", icon=":material/stairs:")
+        st.page_link(
+            "pages/compare.py",
+            label="Every detail in Compare",
+            icon=":material/balance:",
+            query_params={"comparison": str(runs[0].comparison_id)},
+        )
 
 
 def answer_sentence(naive: Arm, actor: Arm) -> str:

@@ -13,8 +13,11 @@ from pages.ui import live, settings, state
 from pages.ui.format import count, literal
 from pages.ui.settings import Chosen
 from pages.ui.widgets import verdict_line
+from pages.ui.words import changes_text, joined
 
 COMPARED = ("naive", "actor")
+"""What the chosen strategy is compared with; they alone, where it is one of them."""
+
 DOUBLE_CLICK_S = 5.0  # a second click may take this long to arrive while the server is busy with the first
 
 
@@ -49,9 +52,8 @@ def _judge(config: RunConfig, verdict: Verdict) -> None:
     verdict_line(verdict)
     if verdict.nearest is not None:
         changed = differences([config, verdict.nearest])
-        change = ", ".join(f"{settings.WORDS[name]} {values[1]:g}" for name, values in changed.items())
         st.button(
-            f"Use {change}",
+            f"Use {changes_text(changed)}",
             key="nearest",
             icon=":material/tune:",
             on_click=settings.apply,
@@ -76,24 +78,22 @@ def _launch(chosen: Chosen, config: RunConfig, verdict: Verdict) -> None:
         wrap=True,
         disabled=not verdict.fits,
     )
-    both = st.button(
-        f"Compare {' and '.join(COMPARED)} with these settings{times}",
+    compared = list(dict.fromkeys((*COMPARED, config.strategy)))
+    several = st.button(
+        f"Compare {joined(compared)} with these settings{times}",
         key=f"compare-{token}",
         icon=":material/balance:",
         width="stretch",
         wrap=True,
         disabled=not verdict.fits,
     )
-    if not verdict.fits or not (single or both):
+    if not verdict.fits or not (single or several):
         return
-    if both:
-        queue, name = (
-            interleaved([config.with_(strategy=name) for name in COMPARED], chosen.repeats),
-            "compare",
-        )
+    if several:
+        queue, name = interleaved([config.as_strategy(each) for each in compared], chosen.repeats), "compare"
     else:
         queue, name = [config] * chosen.repeats, "launch"
-    ids = state.store().enqueue(queue, compare=both, request_key=f"{name}-{token}")
+    ids = state.store().enqueue(queue, compare=several, request_key=f"{name}-{token}")
     state.renew_request_key("launch")
     state.remember("launched", Launched(ids=ids, instead_of=live.addressed_runs(), at_s=time.monotonic()))
     st.query_params["run"] = ",".join(ids)

@@ -37,13 +37,13 @@ class Plan:
 
         Ray fuses neighbouring operators whose arguments are alike (2.60), which would put reading inside the
         model's worker in one arm only, and decoding where it should go on beside it. What comes before the model has
-        no scheduling strategy, so nothing is ever fused with it.
+        no label selector, not even an empty one, so nothing is ever fused with it.
         """
         return {
             "num_cpus": self.config.cpus_per_worker,
             "num_gpus": self.config.gpus_per_worker or None,
             "runtime_env": dict(self.runtime_env) or None,
-            "scheduling_strategy": "SPREAD",  # which is Ray Data's own default (2.60)
+            "label_selector": {},
         }
 
 

@@ -24,6 +24,7 @@ LIMIT_COLOUR = "#808080"
 PHASE_PAINT = {
     "load": ("#E69F00", "#9A6A00"),
     "import": ("#F5D48C", "#9A6A00"),
+    "warmup": ("#F0E442", "#8C8400"),
     "start": ("#C4C4C4", "#7A7A7A"),
     "read": ("#BFE0F4", "#3D86B5"),
     "preprocess": ("#56B4E9", "#2F7FB0"),
@@ -32,13 +33,14 @@ PHASE_PAINT = {
 }
 """Fill and outline by phase; `forward` has its strategy's colour. The outlines reach 3 : 1 on both themes."""
 
-PHASE_ORDER = ("load", "import", "start", "read", "preprocess", "forward", "postprocess", "wait")
+PHASE_ORDER = ("load", "import", "warmup", "start", "read", "preprocess", "forward", "postprocess", "wait")
 """How bars stack: what is paid again and again comes first, where it can be compared."""
 
 PHASE_WORDS = {
     "start": "starting",
     "import": "importing",
     "load": "loading",
+    "warmup": "warming up",
     "wait": "waiting",
     "read": "reading",
     "preprocess": "preprocessing",
@@ -55,6 +57,10 @@ TIME_TITLE = "seconds since the run began"
 # Heights are those of the plot: axes and a legend, which wraps on a narrow screen, come on top.
 FIT_WIDTH = alt.AutoSizeParams(type="fit-x", contains="padding")
 HEIGHT = 210
+FAR_LIMIT = 4.0
+"""A limit more than so many times as high as all else is named and not drawn: it would press the rest flat."""
+MOST_LABELS = 4
+"""More lines than this are named in a legend: their names would cover the lines."""
 _LABEL_GAP = 17
 _LETTER_WIDTH = 7.5
 _NARROW_PLOT = 300
@@ -113,8 +119,38 @@ def throughput_chart(
         return Figure(chart=None, title=title or "Throughput over time", alt="No images are done yet.")
     painted = {format.plain(label): strategy for label, strategy in strategies.items()}
     end_s = max([until_s or 0.0, *(points[-1][0] for points in lines.values())])
-    top = max([limit or 0.0, *(y for points in lines.values() for _, y in points)]) * 1.12 or 1.0
-    rows = [
+    highest = max(y for points in lines.values() for _, y in points)
+    near = limit is not None and limit <= FAR_LIMIT * highest
+    top = max(limit if near and limit is not None else 0.0, highest) * 1.12 or 1.0
+    x = time_axis("time_s", end_s)
+    y = alt.Y("images_per_s:Q", title="images/s", scale=alt.Scale(domain=[0, top], nice=False))
+    named_at_ends = len(lines) <= MOST_LABELS
+    legend = None if named_at_ends else alt.Legend(orient="bottom", columns=1, title=None, labelLimit=420)
+    base = alt.Chart(alt.Data(values=_points(lines))).encode(
+        x=x,
+        y=y,
+        color=_run_colours(lines, painted, legend),
+        tooltip=tooltips(run="run", when="time", rate="images/s"),
+    )
+    layers = [
+        base.mark_line(strokeWidth=2.5, interpolate="monotone").encode(strokeDash=_run_dashes(lines, painted, legend)),
+        base.mark_point(filled=True, size=42, opacity=1).encode(shape=_run_shapes(lines, painted, legend)),
+    ]
+    if named_at_ends:
+        layers.append(_line_labels(lines, end_s, top, x, y))
+    if near and limit is not None:
+        layers += _limit_line(limit, x, y)
+    chart = alt.layer(*layers).properties(height=HEIGHT, autosize=FIT_WIDTH)
+    return Figure(
+        chart=readable(chart),
+        title=title or _throughput_finding(lines),
+        alt=_throughput_alt(lines, limit),
+        note=limit_note(limit, highest),
+    )
+
+
+def _points(lines: Mapping[str, Sequence[tuple[float, float]]]) -> list[dict[str, Any]]:
+    return [
         {
             "run": label,
             "time_s": round(x, 3),
@@ -125,28 +161,15 @@ def throughput_chart(
         for label, points in lines.items()
         for x, y in points
     ]
-    x = time_axis("time_s", end_s)
-    y = alt.Y("images_per_s:Q", title="images/s", scale=alt.Scale(domain=[0, top], nice=False))
-    base = alt.Chart(alt.Data(values=rows)).encode(
-        x=x,
-        y=y,
-        color=_run_colours(lines, painted),
-        tooltip=tooltips(run="run", when="time", rate="images/s"),
-    )
-    layers = [
-        base.mark_line(strokeWidth=2.5, interpolate="monotone").encode(strokeDash=_run_dashes(lines, painted)),
-        base.mark_point(filled=True, size=42, opacity=1).encode(shape=_run_shapes(lines, painted)),
-        _line_labels(lines, end_s, top, x, y),
-    ]
-    if limit is not None:
-        layers += _limit_line(limit, x, y, end_s)
-    chart = alt.layer(*layers).properties(height=HEIGHT, autosize=FIT_WIDTH)
-    return Figure(
-        chart=readable(chart),
-        title=title or _throughput_finding(lines),
-        alt=_throughput_alt(lines, limit),
-        note="" if limit is None else "The dashed line is what this machine could do at best.",
-    )
+
+
+def limit_note(limit: float | None, highest: float) -> str:
+    """What the dashed line is, or why there is none although the limit is known; empty where it is not."""
+    if limit is None:
+        return ""
+    if limit <= FAR_LIMIT * highest:
+        return "The dashed line is what this machine could do at best."
+    return f"What this machine could do at best, {format.rate(limit)}, lies far beyond this chart."
 
 
 def time_axis(field: str, end_s: float) -> alt.X:
@@ -159,17 +182,17 @@ def time_axis(field: str, end_s: float) -> alt.X:
     )
 
 
-def _run_colours(lines: Mapping[str, Any], strategies: Mapping[str, str]) -> alt.Color:
+def _run_colours(lines: Mapping[str, Any], strategies: Mapping[str, str], legend: Any) -> alt.Color:
     colours = [colour_of(strategies.get(label, "")) for label in lines]
-    return alt.Color("run:N", legend=None, scale=alt.Scale(domain=list(lines), range=colours))
+    return alt.Color("run:N", legend=legend, scale=alt.Scale(domain=list(lines), range=colours))
 
 
-def _run_shapes(lines: Mapping[str, Any], strategies: Mapping[str, str]) -> alt.Shape:
+def _run_shapes(lines: Mapping[str, Any], strategies: Mapping[str, str], legend: Any) -> alt.Shape:
     shapes = [STRATEGY_SHAPES.get(strategies.get(label, ""), "circle") for label in lines]
-    return alt.Shape("run:N", legend=None, scale=alt.Scale(domain=list(lines), range=shapes))
+    return alt.Shape("run:N", legend=legend, scale=alt.Scale(domain=list(lines), range=shapes))
 
 
-def _run_dashes(lines: Mapping[str, Any], strategies: Mapping[str, str]) -> alt.StrokeDash:
+def _run_dashes(lines: Mapping[str, Any], strategies: Mapping[str, str], legend: Any) -> alt.StrokeDash:
     """Solid for the first line of a strategy; the next ones, of the same colour, differ in their dashes."""
     seen: dict[str, int] = {}
     dashes = []
@@ -177,7 +200,7 @@ def _run_dashes(lines: Mapping[str, Any], strategies: Mapping[str, str]) -> alt.
         strategy = strategies.get(label, "")
         dashes.append(_DASHES[seen.get(strategy, 0) % len(_DASHES)])
         seen[strategy] = seen.get(strategy, 0) + 1
-    return alt.StrokeDash("run:N", legend=None, scale=alt.Scale(domain=list(lines), range=dashes))
+    return alt.StrokeDash("run:N", legend=legend, scale=alt.Scale(domain=list(lines), range=dashes))
 
 
 def tooltips(**fields: str) -> list[alt.Tooltip]:
@@ -232,7 +255,7 @@ def _spread(heights: Mapping[str, float]) -> dict[str, float]:
     return placed
 
 
-def _limit_line(limit: float, x: alt.X, y: alt.Y, end_s: float) -> list[alt.Chart]:
+def _limit_line(limit: float, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     rows = [{"time_s": 0.0, "images_per_s": limit, "text": f"limit {format.rate(limit)}"}]
     data = alt.Chart(alt.Data(values=rows))
     rule = data.mark_rule(color=LIMIT_COLOUR, strokeDash=[6, 4], strokeWidth=1.5)

@@ -19,6 +19,7 @@ from inference.results import (
     Prediction,
     RunRecord,
     Speedup,
+    median_run,
     metrics,
     seconds_by_phase,
     speedup,
@@ -26,8 +27,10 @@ from inference.results import (
 )
 from inference.store import RunSummary, Store
 from pages.ui import charts, format, widgets
+from pages.ui import limit as limits
 from pages.ui.charts import Figure, PhaseRow
 from pages.ui.timeline import timeline_chart
+from pages.ui.words import OPTIONS, TELLING, option_words, setting_text
 
 HOW_COMPUTED = """\
 **The ratio** is the images/s of one side divided by those of the baseline, each end to end: all images
@@ -40,20 +43,6 @@ was measured. The middle 95 % of the 2,000 ratios is the interval (a percentile 
 
 **Repeats** are interleaved (A B B A), so that a machine that warms up or slows down favours neither side.
 """
-
-
-TELLING = (
-    "batch_size",
-    "concurrency",
-    "dtype",
-    "compile",
-    "cpus_per_worker",
-    "gpus_per_worker",
-    "limit",
-    "model",
-    "dataset",
-)
-"""Settings in the order in which they are used to tell arms apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +78,7 @@ def arms_of(records: Sequence[RunRecord]) -> tuple[Arm, ...]:
     for record in records:
         groups.setdefault(record.config, []).append(record)
     sides = list(groups.values()) if len(groups) > 1 else [[record] for record in records]
-    middles = [_median(side) for side in sides]
+    middles = [median_run(side) for side in sides]
     names = arm_labels(middles)
     return tuple(
         Arm(
@@ -105,21 +94,21 @@ def arms_of(records: Sequence[RunRecord]) -> tuple[Arm, ...]:
     )
 
 
-def _median(runs: Sequence[RunRecord]) -> RunRecord:
-    if len(runs) == 1:
-        return runs[0]
-    ordered = sorted(runs, key=lambda run: metrics(run).images_per_s or 0.0)
-    return ordered[(len(ordered) - 1) // 2]
-
-
 def arm_labels(runs: Sequence[RunRecord]) -> list[str]:
     """The strategy, with as few settings as tell runs of one strategy apart, and the id where none does."""
+    by_strategy: dict[str, list[RunRecord]] = {}
+    for run in runs:
+        by_strategy.setdefault(run.config.strategy, []).append(run)
+    told = {id(run): label for group in by_strategy.values() for run, label in zip(group, _told(group), strict=True)}
+    return [told[id(run)] for run in runs]
+
+
+def _told(runs: Sequence[RunRecord]) -> list[str]:
+    """Labels of runs of one strategy; an option that a run does not use is not mentioned."""
     differing = differences([run.config for run in runs])
     labels = [run.config.strategy for run in runs]
     for name in (name for name in TELLING if name in differing):
-        if len(set(labels)) == len(labels):
-            break
-        longer = [f"{label} · {setting_text(name, run.config)}" for label, run in zip(labels, runs, strict=True)]
+        longer = [_with_setting(label, name, run.config) for label, run in zip(labels, runs, strict=True)]
         if len(set(longer)) > len(set(labels)):
             labels = longer
     if len(set(labels)) == len(labels):
@@ -127,18 +116,9 @@ def arm_labels(runs: Sequence[RunRecord]) -> list[str]:
     return [f"{label} · {run.id[:6]}" for label, run in zip(labels, runs, strict=True)]
 
 
-def setting_text(name: str, config: RunConfig) -> str:
-    """One setting in few words, such as `batch 4`."""
-    value = getattr(config, name)
-    words = {
-        "batch_size": f"batch {value}",
-        "concurrency": format.count(config.concurrency, "worker"),
-        "limit": format.count(config.limit, "image"),
-        "cpus_per_worker": f"{config.cpus_per_worker:g} CPU each",
-        "gpus_per_worker": f"{config.gpus_per_worker:g} GPU each",
-        "compile": "compiled" if value else "not compiled",
-    }
-    return words.get(name) or format.shortened(value, 30)
+def _with_setting(label: str, name: str, config: RunConfig) -> str:
+    text = setting_text(name, config)
+    return label if name in OPTIONS and text not in option_words(config) else f"{label} · {text}"
 
 
 @dataclass(frozen=True)
@@ -147,11 +127,13 @@ class Comparison:
 
     arms: tuple[Arm, ...]
     """At least one, the baseline first."""
+    limit: float | None = None
+    """Images/s that the machine could do at best, where all arms share one and it is known."""
 
     @cached_property
     def throughput(self) -> Figure:
         """Images/s over time of every arm's median run."""
-        return throughput_figure(self.arms)
+        return throughput_figure(self.arms, limit=self.limit)
 
     @cached_property
     def phases(self) -> Figure:
@@ -169,12 +151,24 @@ class Comparison:
         return tuple(loads_sentence(arm) for arm in self.arms)
 
 
+def measured(store: Store, run_ids: Sequence[str]) -> Comparison:
+    """The comparison of these finished runs, under the limit of their machine."""
+    arms = _arms(str(store.home), tuple(run_ids))
+    highest = limits.highest(store, [arm.median for arm in arms])
+    return _drawn(str(store.home), tuple(run_ids), highest.images_per_s if highest else None)
+
+
 @st.cache_resource(max_entries=6, show_spinner="Reading the runs")
-def measured(home: str, run_ids: tuple[str, ...]) -> Comparison:
-    """The comparison of these finished runs; kept, because a run that has ended never changes."""
+def _arms(home: str, run_ids: tuple[str, ...]) -> tuple[Arm, ...]:
+    """Kept, because a run that has ended never changes."""
     store = Store(Path(home))
-    records = [record for run_id in run_ids if (record := store.get(run_id)) is not None]
-    return Comparison(arms_of(records))
+    return arms_of([record for run_id in run_ids if (record := store.get(run_id)) is not None])
+
+
+@st.cache_resource(max_entries=6, show_spinner=False)
+def _drawn(home: str, run_ids: tuple[str, ...], limit: float | None) -> Comparison:
+    """Kept with its figures, until the limit is measured again."""
+    return Comparison(_arms(home, run_ids), limit)
 
 
 def headline(arms: Sequence[Arm]) -> str:
@@ -240,11 +234,12 @@ def loads_sentence(arm: Arm) -> str:
     return f"{arm.label}: loaded {times} × {each} = {format.percent(share)} of worker time"
 
 
-def throughput_figure(arms: Sequence[Arm]) -> Figure:
+def throughput_figure(arms: Sequence[Arm], *, limit: float | None = None) -> Figure:
     """Images/s over time of every arm's median run."""
     return charts.throughput_chart(
         {arm.label: throughput(arm.median.predictions) for arm in arms},
         strategies={arm.label: arm.strategy for arm in arms},
+        limit=limit,
     )
 
 
@@ -272,7 +267,7 @@ def _timeline_title(arm: Arm) -> str:
 
 def show_evidence(found: Comparison, *, key: str) -> None:
     """Throughput over time beside where the time went, with the sum that explains it."""
-    grid = st.grid(2, min_column_width=320, gap="medium")
+    grid = st.grid(2 if len(found.arms) <= charts.MOST_LABELS else 1, min_column_width=320, gap="medium")
     with grid.cell():
         widgets.show(found.throughput, key=f"{key}-throughput")
     with grid.cell():

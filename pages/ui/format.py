@@ -46,6 +46,11 @@ def seconds(duration_s: float | None) -> str:
     return _with_unit(duration_s, _seconds_number, "s")
 
 
+def milliseconds(duration_s: float | None) -> str:
+    """A short time in milliseconds with three significant digits, such as `12.3 ms`."""
+    return _with_unit(duration_s, lambda s: significant(1000 * s), "ms")
+
+
 def ratio(times: float | None) -> str:
     """How many times, such as `6.8 ×`; with two decimals under 2, where they decide."""
     return UNKNOWN if _unknown(times) else f"{ratio_number(times)} ×"  # type: ignore[arg-type]  # known
@@ -112,6 +117,11 @@ def literal(text: object) -> str:
     """Foreign text for a place that interprets Markdown: shown as it stands, it loads and links nothing."""
     joined = _REPLACED_LATER.sub(lambda found: found.group() + _JOINER, plain(text))
     return _PUNCTUATION.sub(r"\\\1", joined)
+
+
+def sentence_case(text: str) -> str:
+    """The text with a capital at its start, and all else as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def shortened(text: object, limit: int = 60) -> str:

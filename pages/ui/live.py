@@ -11,12 +11,13 @@ import streamlit as st
 from inference.errors import StoreUnavailable
 from inference.results import OperatorProgress, Progress, RunRecord, throughput
 from inference.store import RunSummary
-from pages.ui import outcome, settings, state
+from pages.ui import limit, outcome, state
 from pages.ui.charts import throughput_chart
 from pages.ui.format import UNKNOWN, count, literal, rate, seconds
 from pages.ui.state import Pace
 from pages.ui.timeline import timeline_chart
 from pages.ui.widgets import gallery, show, state_badge
+from pages.ui.words import summary_line
 
 POLL_S = 1
 EVIDENCE_POLL_S = 3
@@ -25,6 +26,7 @@ AT_WORK = ("running", "cancelling")
 LIVE_IMAGES = 2000
 """Of a larger run only this many of the newest answers are read each second, so that watching stays quick."""
 LATEST_PICTURES = 8
+LIVE_SHARE = "The rate of now divided by the limit, which is what one program could reach at best on this machine."
 MAX_RUNS = 20
 """More runs than this are no one launch; an address that names more is cut."""
 
@@ -105,7 +107,7 @@ def _title(run: RunSummary) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.subheader(literal(run.config.strategy), anchor=False, width="content")
             state_badge(run.state)
-            st.markdown(f":gray[{literal(settings.summary_line(run.config))}]", width="content")
+            st.markdown(f":gray[{literal(summary_line(run.config))}]", width="content")
         _cancel(run)
 
 
@@ -187,6 +189,7 @@ def _charts(record: RunRecord, progress: Progress, points: Sequence[tuple[float,
             {strategy: points},
             strategies={strategy: strategy},
             title="Throughput over time",
+            limit=limit.known(state.store(), record.config, state.hardware()).images_per_s,
             until_s=progress.elapsed_s,
         ),
         key="live-throughput",
@@ -239,6 +242,9 @@ def _figures(record: RunRecord, progress: Progress, pace: Pace, history: Sequenc
             border=True,
             height="stretch",
         )
+        above = limit.known(state.store(), record.config, state.hardware())
+        share = limit.card(above, pace.images_per_s, definition=LIVE_SHARE)
+        _card(share.label, share.value, share.help)
         _card("Elapsed", seconds(progress.elapsed_s), "Seconds since the run began.")
         _card(
             "Model loads",

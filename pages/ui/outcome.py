@@ -6,18 +6,21 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from inference.advice import advise
 from inference.config import RunConfig
 from inference.preflight import check
 from inference.results import Metrics, RunRecord, metrics, throughput
 from inference.store import RunSummary
-from pages.ui import settings, state
+from pages.ui import limit, settings, state
 from pages.ui.charts import throughput_chart
 from pages.ui.format import UNKNOWN, count, literal, percent, plain, rate, seconds
 from pages.ui.timeline import timeline_chart
 from pages.ui.widgets import gallery, metric_cards, run_cards, run_label, show, state_badge
+from pages.ui.words import summary_line
 
 PICTURES = 12
 COMPARABLE = 8
+LOOK_BACK = 300  # runs that advice may look at
 
 WHAT_NOW = {
     "failed": "This run failed. Change what the reason below names, and run again.",
@@ -41,11 +44,14 @@ def draw(run: RunSummary) -> None:
         st.warning("This run was deleted.", icon=":material/search_off:")
         return
     record, figures = kept
+    above = limit.of_run(state.store(), record)
     _verdict(record, figures)
-    _next_steps(run)
+    if record.state == "finished":
+        _advice(record)
+    _next_steps(run, above)
     if record.predictions or record.spans:
-        metric_cards(run_cards(figures))
-        _figures(record, figures)
+        metric_cards([*run_cards(figures), limit.card(above, figures.steady_images_per_s)])
+        _figures(record, figures, above)
         _pictures(record)
     messages(record.messages)
     if record.plan:
@@ -74,7 +80,25 @@ def _verdict(record: RunRecord, figures: Metrics) -> None:
         )
 
 
-def _next_steps(run: RunSummary) -> None:
+def _advice(record: RunRecord) -> None:
+    """The one change that the measurements speak for, and a button that runs it."""
+    found = advise(record, state.hardware(), state.store().summaries(limit=LOOK_BACK))
+    if found is None:
+        return
+    with st.container(border=True, gap="small", key="advice"):
+        st.markdown(f":material/lightbulb: {literal(found.evidence)}")
+        token = state.request_key("advice")
+        st.button(
+            literal(found.action),
+            key=f"advice-{token}",
+            icon=":material/play_arrow:",
+            help=literal(summary_line(found.config)),
+            on_click=_queue,
+            args=(found.config, "advice", token),
+        )
+
+
+def _next_steps(run: RunSummary, above: limit.Known) -> None:
     with st.container(horizontal=True, gap="small", key="next-steps"):
         fits = check(run.config, state.hardware()).fits
         token = state.request_key("again")
@@ -84,16 +108,18 @@ def _next_steps(run: RunSummary) -> None:
             icon=":material/replay:",
             disabled=not fits,
             help="Queue a run with the settings of this one." if fits else "These settings do not fit this machine.",
-            on_click=_run_again,
-            args=(run.config, token),
+            on_click=_queue,
+            args=(run.config, "again", token),
         )
         if run.state == "finished":
             _compare_with(run)
+        limit.draw_details(above)
 
 
-def _run_again(config: RunConfig, token: str) -> None:
+def _queue(config: RunConfig, name: str, token: str) -> None:
+    """Queue a run once, and show it."""
     ids = state.store().enqueue([config], request_key=token)
-    state.renew_request_key("again")
+    state.renew_request_key(name)
     settings.apply(config)
     st.query_params["run"] = ids[0]
 
@@ -115,10 +141,10 @@ def _compare_with(run: RunSummary) -> None:
             )
 
 
-def _figures(record: RunRecord, figures: Metrics) -> None:
+def _figures(record: RunRecord, figures: Metrics, above: limit.Known) -> None:
     label = record.config.strategy
     show(
-        throughput_chart({label: throughput(record.predictions)}, strategies={label: record.config.strategy}),
+        throughput_chart({label: throughput(record.predictions)}, strategies={label: label}, limit=above.images_per_s),
         key="ended-throughput",
     )
     show(

@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-from inference.results import READER, Span, model_workers, with_waits
+from inference.results import DECODER, READER, WORKER, Span, model_workers, with_waits
 from pages.ui import format
 from pages.ui.charts import (
     FIT_WIDTH,
@@ -26,16 +26,16 @@ from pages.ui.charts import (
 SLOTS = 500
 """Slots of time that a lane is cut into where its work is finer than a screen can show."""
 MAX_SETUP_BARS = 2000
-"""Up to this many loads, imports and starts are drawn one by one, at their true times."""
+"""Up to this many loads, imports, starts and warm-ups are drawn one by one, at their true times."""
 MAX_SPANS_LOOKED_AT = 5000
 """More spans than this are finer than a screen anyway: they are not merged one by one first."""
 MAX_LANES = 16
 TOUCHING_S = 0.002
 """Spans of the same phase that are no further apart are one stretch of it."""
-SETUP = ("start", "import", "load")
+SETUP = ("start", "import", "load", "warmup")
 
 LANE_HEIGHT = 26
-_THICKNESS = {"load": 0.92, "import": 0.92, "wait": 0.28}
+_THICKNESS = {"load": 0.92, "import": 0.92, "warmup": 0.92, "wait": 0.28}
 _OTHER_THICKNESS = 0.6
 
 
@@ -57,7 +57,7 @@ def bars(spans: Sequence[Span], *, slots: int = SLOTS) -> tuple[list[Bar], float
 
     Neighbours of the same phase in a lane become one mark. Where work is finer than a slot, which is the time
     axis divided by `slots`, each slot of a lane shows the phase that took most of it, and the second value is
-    the slot's length in seconds, else None. Loads, imports and starts keep their true times, unless there are
+    the slot's length in seconds, else None. Loads, imports, starts and warm-ups keep their true times, unless there are
     more than `MAX_SETUP_BARS` of them.
     """
     lanes: dict[str, list[Span]] = defaultdict(list)
@@ -121,11 +121,13 @@ def _slots(lane: str, spans: Sequence[Span], slot_s: float) -> list[Span]:
 
 
 def lane_names(spans: Sequence[Span]) -> dict[str, str]:
-    """Short names of the lanes, workers that ran the model first: `worker 4711` becomes `worker 1`."""
+    """Short names of the lanes, workers that run the model first, readers last: `worker 4711` is `worker 1`."""
     workers = model_workers(spans)
-    readers = dict.fromkeys(span.worker for span in spans if span.worker.startswith(READER))
-    names = {lane: f"worker {number}" for number, lane in enumerate(workers, start=1)}
-    return names | {lane: f"reader {number}" for number, lane in enumerate(readers, start=1)}
+    names = {lane: f"{WORKER} {number}" for number, lane in enumerate(workers, start=1)}
+    for role in (DECODER, READER):
+        lanes = dict.fromkeys(span.worker for span in spans if span.worker.startswith(role))
+        names |= {lane: f"{role} {number}" for number, lane in enumerate(lanes, start=1)}
+    return names
 
 
 def timeline_chart(

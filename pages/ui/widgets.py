@@ -15,6 +15,7 @@ from inference.store import RunSummary
 from inference.thumbnails import thumbnail
 from pages.ui import format
 from pages.ui.charts import Figure
+from pages.ui.words import option_words, setting_text
 
 UNTRAINED = "resnet-50-untrained"
 UNTRAINED_NOTE = "Labels are meaningless: this model is untrained."
@@ -36,10 +37,14 @@ DEFINITIONS = {
     "From the times at which answers were ready.",
     "steady_images_per_s": "With every worker ready and the first batch of each left out: images that came "
     "after that, per second. From the spans of batches and the times of answers.",
-    "setup_s": "From the start of the run until the first image is decoded or goes through the model. "
-    "From the first preprocess or forward span.",
+    "setup_s": "From the start of the run until a worker that holds the model starts on its first image. "
+    "From the first preprocess or forward span of such a worker.",
     "total_s": "From the start of the run to its last answer. From the times at which answers were ready.",
     "model_loads": "How often the model was loaded, and the mean length of one load. From the load spans.",
+    "cpu_s": "CPU time of the processes that read, decoded and ran the model, loading included, divided by the images. "
+    "From the samples that they took of themselves.",
+    "peak_worker_memory_bytes": "The most memory that one worker had to itself at the end of a batch. "
+    "From the samples that workers took of themselves.",
     "accuracy": "Share of right labels among the images whose true label is known.",
     "images": "Images that came out, with an answer or with the reason why there is none.",
     "errors": "Images without an answer; each carries its reason.",
@@ -119,6 +124,8 @@ def run_cards(metrics: Metrics, baseline: Metrics | None = None) -> list[Card]:
             delta=_accuracy_delta(metrics.accuracy, base.accuracy),
             good="more",
         ),
+        _card("Peak memory", "peak_worker_memory_bytes", metrics, base, format.bytes_, "less", note="per worker"),
+        _cpu_card(metrics, base),
     ]
 
 
@@ -136,11 +143,28 @@ def _card(
     base: Metrics,
     written: Callable[[float | None], str],
     good: Literal["more", "less"],
+    note: str = "",
 ) -> Card:
     value, other = getattr(metrics, name), getattr(base, name)
     delta = _signed(value - other, written) if value is not None and other is not None else None
     unknown = "" if value is not None else " Unknown here: the run did not get far enough."
-    return Card(label=label, value=written(value), help=DEFINITIONS[name] + unknown, delta=delta, good=good)
+    return Card(label=label, value=written(value), help=DEFINITIONS[name] + unknown, delta=delta, good=good, note=note)
+
+
+def _cpu_card(metrics: Metrics, base: Metrics) -> Card:
+    value, other = (_cpu_per_image(one) for one in (metrics, base))
+    unknown = "" if value is not None else " Unknown here: this run took no samples."
+    return Card(
+        label="CPU per image",
+        value=format.milliseconds(value),
+        help=DEFINITIONS["cpu_s"] + unknown,
+        delta=_signed(value - other, format.milliseconds) if value is not None and other is not None else None,
+        good="less",
+    )
+
+
+def _cpu_per_image(metrics: Metrics) -> float | None:
+    return metrics.cpu_s / metrics.images if metrics.cpu_s is not None and metrics.images else None
 
 
 def _signed(difference: float, written: Callable[[float], str]) -> str | None:
@@ -172,12 +196,15 @@ def verdict_line(verdict: Verdict) -> None:
 def run_label(run: RunSummary | RunRecord) -> str:
     """One run in one line of plain text, for places that interpret no Markdown."""
     config = run.config
-    workers = format.count(config.concurrency, "worker")
-    return (
-        f"{config.strategy} · {format.shortened(config.model, 30)} on {format.shortened(config.dataset, 30)}"
-        f" · {format.count(config.limit, 'image')} · batch {config.batch_size} · {workers}"
-        f" · {format.moment(run.created_at)} · {run.id[:6]}"
-    )
+    parts = [
+        config.strategy,
+        f"{format.shortened(config.model, 30)} on {format.shortened(config.dataset, 30)}",
+        *(setting_text(name, config) for name in ("limit", "batch_size", "concurrency")),
+        *option_words(config),
+        format.moment(run.created_at),
+        run.id[:6],
+    ]
+    return " · ".join(parts)
 
 
 def gallery(home: Path, dataset: str, predictions: Sequence[Prediction], *, columns: int = 6, model: str = "") -> None:

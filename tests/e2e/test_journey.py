@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from inference.config import STRATEGIES, RunConfig
 from tests.conftest import wait_until
 from tests.e2e.conftest import App
 
@@ -64,6 +65,21 @@ def test_the_comparison_opens_with_both_sides_and_their_worker_timelines(page, a
     nothing_is_broken(page)
 
 
+def test_the_ladder_is_watched_step_by_step_and_answered(page, app: App) -> None:  # type: ignore[no-untyped-def]
+    configs = [RunConfig(strategy=strategy, limit=40) for strategy in STRATEGIES]
+    app.store.enqueue(configs, compare=True)
+
+    open_page(page, app, "/ladder")
+    expect(page.get_by_text(re.compile(r"Run \d of 4: "))).to_be_visible(timeout=ANSWER_MS)
+    expect(page.get_by_text(re.compile("as fast as naive")).first).to_be_visible(timeout=ANSWER_MS)
+
+    assert {run.state for run in app.store.latest_comparison()} == {"finished"}
+    expect(page.get_by_text("40 of 40").first).to_be_visible()
+    expect(page.locator("canvas, .vega-embed svg").first).to_be_visible()
+    expect(page.get_by_role("link", name="Every detail in Compare")).to_be_visible()
+    nothing_is_broken(page)
+
+
 def test_a_run_is_launched_from_its_address_watched_and_cancelled(page, app: App) -> None:  # type: ignore[no-untyped-def]
     open_page(page, app, "/run?strategy=naive&model=resnet-50-untrained&limit=400&batch_size=2")
     page.get_by_role("button", name="Run naive on 400 images").click()
@@ -105,7 +121,7 @@ def test_history_holds_every_run_and_deletes_after_asking(page, app: App) -> Non
 
 
 @pytest.mark.parametrize("width", [1280, 375])
-@pytest.mark.parametrize("path", ["/", "/run", "/compare", "/history"])
+@pytest.mark.parametrize("path", ["/", "/run", "/ladder", "/compare", "/history"])
 def test_no_page_scrolls_sideways(page, app: App, path: str, width: int) -> None:  # type: ignore[no-untyped-def]
     page.set_viewport_size({"width": width, "height": 800})
     open_page(page, app, path)

@@ -14,9 +14,11 @@ import psutil
 from inference import hardware as machine
 from inference.bundled import LABELS
 from inference.bundled.samples import ensure_samples, sample_name, sample_truth
-from inference.config import RunConfig
+from inference.config import ONE_BY_ONE, RunConfig, interleaved
+from inference.ladder import steps
+from inference.limits import ForwardRate, Limit, LimitKey
 from inference.listing import samples_folder
-from inference.results import OperatorProgress, Prediction, Progress, Span
+from inference.results import OperatorProgress, Prediction, Progress, Sample, Span, runs_model
 from inference.store import EngineStatus, Store
 
 ENGINE_ID = "engine-of-tests"
@@ -36,10 +38,13 @@ HARDWARE = machine.Hardware(
     disk_total_bytes=120 * 1024**3,
     os="Debian GNU/Linux 13, Linux 6.12",
     python="3.13.5",
+    compiler="/usr/bin/g++",
     versions=(("ray", "2.60.0"), ("torch", "2.13.0+cpu"), ("transformers", "5.1.0"), ("streamlit", "1.67.0")),
 )
 NAIVE = RunConfig(strategy="naive")
 ACTOR = RunConfig(strategy="actor")
+BATCHED = RunConfig(strategy="batched", batch_size=16)
+PIPELINED = RunConfig(strategy="pipelined", batch_size=16)
 PLAN = """Logical plan
 MapBatches(Classifier)
 +- ReadBinary
@@ -52,10 +57,11 @@ LOAD_S = 0.31
 IMPORT_S = 2.4
 FORWARD_S = 0.027
 DECODE_S = 0.006
+WARMUP_S = {"eager": 0.05, "compile": 2.8, "openvino": 1.4}
 
 
 def spans_of(config: RunConfig, *, seed: int = 0) -> list[Span]:
-    """What the workers and one reader of a run would have recorded."""
+    """What the workers, the decoders and one reader of a run would have recorded."""
     dice = random.Random(f"{config}{seed}")
     batches = [
         range(first, min(first + config.batch_size, config.limit))
@@ -63,32 +69,92 @@ def spans_of(config: RunConfig, *, seed: int = 0) -> list[Span]:
     ]
     spans = [Span("reader 4700", "read", 0.6 + i * 0.004, 0.603 + i * 0.004, 1) for i in range(config.limit)]
     for number in range(config.concurrency):
-        worker = f"worker {4711 + number}"
-        now = 0.9 + 0.15 * number
-        for batch, images in enumerate(batches[number :: config.concurrency]):
-            if batch == 0 or config.strategy == "naive":
-                for phase, typical in (("import", IMPORT_S if batch == 0 else 0.0004), ("load", LOAD_S)):
-                    end = now + typical * dice.uniform(0.9, 1.15)
-                    spans.append(Span(worker, phase, now, end, 0, batch if config.strategy == "naive" else -1))
-                    now = end
-            for _ in images:
-                for phase, typical in (
-                    ("preprocess", DECODE_S),
-                    ("forward", FORWARD_S),
-                    ("postprocess", 0.0006),
-                ):
-                    end = now + typical * dice.uniform(0.9, 1.2)
-                    spans.append(Span(worker, phase, now, end, 1, batch))
-                    now = end
-            now += dice.uniform(0.004, 0.03)
+        mine = batches[number :: config.concurrency]
+        begin_s = 0.9 + 0.15 * number
+        if config.strategy in ONE_BY_ONE:
+            spans += _one_by_one(config, f"worker {4711 + number}", begin_s, mine, dice)
+        else:
+            spans += _whole_batches(config, number, begin_s, mine, dice)
     return spans
+
+
+def _one_by_one(
+    config: RunConfig, worker: str, now: float, batches: Sequence[range], dice: random.Random
+) -> list[Span]:
+    spans = []
+    for batch, images in enumerate(batches):
+        if batch == 0 or config.strategy == "naive":
+            for phase, typical in (("import", IMPORT_S if batch == 0 else 0.0004), ("load", LOAD_S)):
+                end = now + typical * dice.uniform(0.9, 1.15)
+                spans.append(Span(worker, phase, now, end, 0, batch if config.strategy == "naive" else -1))
+                now = end
+        for _ in images:
+            for phase, typical in (
+                ("preprocess", DECODE_S),
+                ("forward", FORWARD_S),
+                ("postprocess", 0.0006),
+            ):
+                end = now + typical * dice.uniform(0.9, 1.2)
+                spans.append(Span(worker, phase, now, end, 1, batch))
+                now = end
+        now += dice.uniform(0.004, 0.03)
+    return spans
+
+
+def _whole_batches(
+    config: RunConfig, number: int, now: float, batches: Sequence[range], dice: random.Random
+) -> list[Span]:
+    worker, decoder = f"worker {4711 + number}", f"decoder {4801 + number}"
+    spans = []
+    for phase, typical in (("import", IMPORT_S), ("load", LOAD_S), ("warmup", WARMUP_S[config.backend])):
+        end = now + typical * dice.uniform(0.9, 1.15)
+        spans.append(Span(worker, phase, now, end))
+        now = end
+    decoded_s = now
+    for batch, images in enumerate(batches):
+        decode_s = DECODE_S * len(images) * dice.uniform(0.9, 1.2)
+        forward_s = FORWARD_S * len(images) * _cheaper(config) * dice.uniform(0.9, 1.2)
+        if config.strategy == "pipelined":
+            spans.append(Span(decoder, "preprocess", decoded_s, decoded_s + decode_s, len(images), batch))
+            decoded_s += decode_s
+            now = max(now, decoded_s)
+        else:
+            spans.append(Span(worker, "preprocess", now, now + decode_s, len(images), batch))
+            now += decode_s
+        spans.append(Span(worker, "forward", now, now + forward_s, len(images), batch))
+        spans.append(Span(worker, "postprocess", now + forward_s, now + forward_s + 0.0006, len(images), batch))
+        now += forward_s + 0.0006
+    return spans
+
+
+def _cheaper(config: RunConfig) -> float:
+    """Share of the forward pass that is left when these options are on."""
+    share = 0.7 if config.batch_size < 16 else 0.55
+    share *= {"float32": 1.0, "bfloat16": 0.6, "float16": 1.1}[config.dtype]
+    share *= 0.99 if config.channels_last else 1.0
+    return share * {"eager": 1.0, "compile": 0.9, "openvino": 0.7}[config.backend]
+
+
+def samples_of(spans: Sequence[Span]) -> list[Sample]:
+    """What every process would have said of itself, at its start and at the end of each batch."""
+    samples = []
+    for lane in dict.fromkeys(span.worker for span in spans):
+        of_lane = [span for span in spans if span.worker == lane]
+        memory = (640 if runs_model(lane) else 120) * 1024**2
+        samples.append(Sample(lane, of_lane[0].start_s, 1.0, memory - 4096))
+        cpu_s = 1.0
+        for span in of_lane:
+            cpu_s += span.seconds
+            if span.phase in ("read", "postprocess", "preprocess"):
+                samples.append(Sample(lane, span.end_s, cpu_s, memory))
+    return samples
 
 
 def answers_of(
     config: RunConfig, spans: Sequence[Span], *, wrong: Sequence[int] = (), unreadable: Sequence[int] = ()
 ) -> list[Prediction]:
     """One answer per image, in the order in which the spans finish them."""
-    ends = sorted((span.end_s, span.worker) for span in spans if span.phase == "postprocess")
+    ends = sorted((s.end_s, s.worker) for s in spans if s.phase == "postprocess" for _ in range(s.images))
     predictions = []
     for index, (done_s, worker) in enumerate(ends):
         name = sample_name(index)
@@ -156,6 +222,7 @@ def work(
             elapsed_s=until_s,
         ),
         spans=[span for span in spans if span.end_s <= until_s],
+        samples=[sample for sample in samples_of(spans) if sample.at_s <= until_s],
         predictions=predictions,
         operators=[
             OperatorProgress(
@@ -213,6 +280,37 @@ def comparison(
     if running_share is not None:
         work(store, start_next(store), share=running_share, seed=done)
     return ids
+
+
+def ladder(
+    store: Store, configs: Sequence[RunConfig] | None = None, *, repeats: int = 1, **answers: Sequence[int]
+) -> list[str]:
+    """A finished comparison of every step that the machine of the tests has."""
+    if configs is None:
+        configs = [step.config for step in steps(ACTOR, HARDWARE)]
+    return comparison(store, interleaved(configs, repeats), **answers)
+
+
+def limit(store: Store, config: RunConfig = ACTOR, *, prepare: float = 420.0, forward: float = 900.0) -> Limit:
+    """A limit that was measured on the machine of the tests."""
+    measured = Limit(
+        measured_at=time.time(),
+        prepare_images_per_s=prepare,
+        forwards=(
+            ForwardRate(
+                backend="openvino", channels_last=True, batch_size=16, workers=2, threads=1, images_per_s=forward
+            ),
+        ),
+        shared_cores=True,
+        flops_per_image=13_500_000,
+    )
+    store.save_limit(limit_key(config), measured)
+    return measured
+
+
+def limit_key(config: RunConfig = ACTOR) -> LimitKey:
+    """What a limit of this configuration is kept under."""
+    return LimitKey(machine.fingerprint(HARDWARE), config.model, config.dataset, config.dtype)
 
 
 def samples(home: Path, count: int = 100) -> None:

@@ -10,7 +10,7 @@ from conftest import OpenPage, words
 
 from inference.store import DATABASE_NAME, Store
 
-PAGES = ("overview", "run", "compare", "history")
+PAGES = ("overview", "run", "ladder", "compare", "history")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import seed
 
-from inference.results import Span, seconds_by_phase
+from inference.results import PHASES, Span, seconds_by_phase
 from pages.ui import charts, format, timeline
 from pages.ui.charts import PhaseRow, phases_chart, throughput_chart
 from pages.ui.timeline import SLOTS, bars, timeline_chart
@@ -46,6 +46,34 @@ def test_the_limit_is_drawn_only_when_it_is_known() -> None:
     known = throughput_chart(TWO, strategies=SAME, limit=40.0)
     assert "the limit of this machine is 40.0 images/s" in known.alt
     assert any("limit 40.0 images/s" in str(row.get("text")) for row in values_of(known))
+
+
+def test_a_limit_far_above_the_lines_is_named_and_does_not_press_them_flat() -> None:
+    figure = throughput_chart(TWO, strategies=SAME, limit=4000.0)
+    assert figure.chart.to_dict()["layer"][0]["encoding"]["y"]["scale"]["domain"][1] < 40
+    assert "4,000 images/s, lies far beyond this chart" in figure.note
+
+
+def test_many_lines_are_named_in_a_legend_and_few_at_their_ends() -> None:
+    def legend_of(number: int):  # type: ignore[no-untyped-def]
+        lines = {f"actor · batch {2**n}": TWO["actor"] for n in range(number)}
+        figure = throughput_chart(lines, strategies=dict.fromkeys(lines, "actor"))
+        return figure.chart.to_dict()["layer"][0]["encoding"]["color"]["legend"]
+
+    assert legend_of(charts.MOST_LABELS) is None
+    assert legend_of(charts.MOST_LABELS + 1) is not None
+
+
+def test_every_phase_has_a_word_a_place_and_a_colour_of_its_own() -> None:
+    assert set(PHASES) == set(charts.PHASE_WORDS) == set(charts.PHASE_ORDER)
+    fills = [charts.paint_of(phase, "naive")[0] for phase in PHASES]
+    assert len(set(fills)) == len(fills)
+
+
+def test_warming_up_is_drawn_under_its_own_name() -> None:
+    figure = phases_chart([PhaseRow(label="pipelined", strategy="pipelined", seconds={"warmup": 2.8, "forward": 1.0})])
+    assert "warming up" in {row["paint"] for row in values_of(figure)}
+    assert "warming up 2.8 s" in figure.alt
 
 
 def test_strategies_differ_in_colour_and_in_shape() -> None:
@@ -166,6 +194,19 @@ def test_lanes_are_workers_first_and_have_short_names() -> None:
         ("worker 4712", "worker 2"),
         ("reader 4700", "reader 1"),
     ]
+
+
+def test_decoders_have_lanes_between_workers_and_readers() -> None:
+    names = timeline.lane_names(seed.spans_of(seed.PIPELINED.with_(concurrency=2)))
+    assert list(names.values()) == ["worker 1", "worker 2", "decoder 1", "decoder 2", "reader 1"]
+
+
+def test_warming_up_keeps_its_true_time_however_fine_the_work_is() -> None:
+    spans = seed.spans_of(seed.PIPELINED.with_(batch_size=1, limit=2000, backend="compile"))
+    marks, slot_s = bars(spans)
+    (warmup,) = [span for span in spans if span.phase == "warmup"]
+    assert slot_s is not None
+    assert [(bar.start_s, bar.end_s) for bar in marks if bar.phase == "warmup"] == [(warmup.start_s, warmup.end_s)]
 
 
 def test_lanes_beyond_what_fits_are_counted() -> None:

@@ -103,11 +103,13 @@ def test_cards_carry_the_difference_from_the_baseline(open_page: OpenPage, store
     seed.comparison(store)
     app = open_page("compare")
     labels = ["Images/s", "Steady images/s", "Set-up", "Total", "Model loads", "Right answers"]
+    labels += ["Peak memory", "CPU per image", "Of the limit"]
     assert [metric.label for metric in app.metric] == labels * 2
     assert not any(metric.delta for metric in app.metric[:6])
-    assert app.metric[6].delta.startswith("+")
-    assert app.metric[9].delta.startswith("-")
-    assert app.metric[10].delta == "-24"
+    assert app.metric[9].delta.startswith("+")
+    assert app.metric[12].delta.startswith("-")
+    assert app.metric[13].delta == "-24"
+    assert app.metric[16].delta.endswith(" ms")
 
 
 def test_every_card_has_its_definition(open_page: OpenPage, store: Store) -> None:
@@ -173,6 +175,53 @@ def test_labels_use_as_few_settings_as_tell_the_arms_apart(store: Store) -> None
         "actor · batch 8",
         "actor · batch 16",
     ]
+
+
+def test_an_option_tells_arms_of_one_strategy_apart_and_is_not_mentioned_where_it_is_off(store: Store) -> None:
+    configs = [
+        seed.NAIVE,
+        seed.PIPELINED,
+        seed.PIPELINED.with_(dtype="bfloat16"),
+        seed.PIPELINED.with_(dtype="bfloat16", channels_last=True),
+        seed.PIPELINED.with_(dtype="bfloat16", channels_last=True, backend="compile"),
+    ]
+    ids = [seed.finished(store, config) for config in configs]
+    assert comparison.arm_labels([store.get(run_id) for run_id in ids]) == [  # type: ignore[misc]
+        "naive",
+        "pipelined",
+        "pipelined · bfloat16",
+        "pipelined · bfloat16 · channels last",
+        "pipelined · bfloat16 · channels last · compiled",
+    ]
+
+
+def test_many_arms_are_rows_of_one_table(open_page: OpenPage, store: Store) -> None:
+    seed.limit(store)
+    seed.comparison(store, [seed.ACTOR.with_(batch_size=2**power) for power in range(5)])
+    app = open_page("compare")
+    assert not app.exception
+    assert not app.metric
+    rows = app.dataframe[0].value
+    assert rows[""].tolist() == [f"actor · batch {2**power}" for power in range(5)]
+    assert rows["Against the first"][0] == "–"
+    assert "95 %" in rows["Against the first"][1]
+    assert rows["Of the limit"][1].endswith(" %")
+
+
+def test_every_arm_is_a_share_of_its_own_limit(open_page: OpenPage, store: Store) -> None:
+    seed.limit(store)
+    seed.comparison(store, [seed.PIPELINED, seed.PIPELINED.with_(dtype="bfloat16")])
+    shares = [metric.value for metric in open_page("compare").metric if metric.label == "Of the limit"]
+    assert shares[0].endswith("%")
+    assert shares[1] == "–"  # nobody has measured what is possible in that precision
+
+
+def test_the_limit_is_drawn_again_once_it_is_measured_again(open_page: OpenPage, store: Store) -> None:
+    seed.comparison(store)
+    seed.limit(store, prepare=60.0, forward=120.0)
+    assert "limit 40.0 images/s" in open_page("compare").get("vega_lite_chart")[0].proto.spec
+    seed.limit(store, prepare=100.0, forward=100.0)
+    assert "limit 50.0 images/s" in open_page("compare").get("vega_lite_chart")[0].proto.spec
 
 
 def test_a_hostile_name_is_shown_literally(open_page: OpenPage, store: Store) -> None:

@@ -140,3 +140,12 @@ def test_a_long_name_keeps_its_start_and_its_ending() -> None:
     assert len(short) == 30
     assert short.startswith("aaa")
     assert short.endswith("_0001.jpg")
+
+
+def test_milliseconds_have_three_significant_digits() -> None:
+    assert format.milliseconds(0.0123456) == "12.3 ms"
+    assert format.milliseconds(None) == "–"
+
+
+def test_a_sentence_begins_with_a_capital_and_keeps_all_others() -> None:
+    assert format.sentence_case("load once, then OpenVINO") == "Load once, then OpenVINO"

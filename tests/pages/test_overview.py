@@ -35,7 +35,7 @@ def the_button(app: AppTest):  # type: ignore[no-untyped-def]
 
 
 def cards(app: AppTest) -> dict[str, str]:
-    return {metric.label: metric.value for metric in app.metric}
+    return {metric.label: unescaped(metric.value) for metric in app.metric}
 
 
 @pytest.fixture(autouse=True)
@@ -145,9 +145,29 @@ def test_a_finished_comparison_is_answered_in_one_sentence(open_page: OpenPage, 
 def test_the_answer_comes_with_its_interval_and_both_rates(open_page: OpenPage, store: Store) -> None:
     seed.comparison(store)
     app = open_page("overview")
-    assert list(cards(app)) == ["Speed-up", "naive images/s", "actor images/s", "Same answers"]
+    assert list(cards(app)) == ["Speed-up", "naive images/s", "actor images/s", "Same answers", "actor of the limit"]
     assert cards(app)["Same answers"] == "100 of 100"
     assert "to" in app.metric[0].delta
+
+
+def test_the_limit_stands_above_the_answer_once_it_is_known(open_page: OpenPage, store: Store) -> None:
+    seed.comparison(store)
+    assert cards(open_page("overview"))["actor of the limit"] == "–"
+    seed.limit(store, prepare=60.0, forward=120.0)
+    app = open_page("overview")
+    assert re.fullmatch(r"\d\d %", cards(app)["actor of the limit"])
+    assert "limit 40.0 images/s" in app.get("vega_lite_chart")[0].proto.spec
+
+
+def test_what_else_there_is_to_gain_is_one_link_away(open_page: OpenPage, store: Store) -> None:
+    seed.comparison(store)
+    links = {link.value: link.proto.page for link in open_page("overview").page_link}
+    assert links["What else is there to gain?"] == "ladder"
+
+
+def test_a_ladder_does_not_answer_this_question(open_page: OpenPage, store: Store) -> None:
+    seed.ladder(store, [seed.NAIVE, seed.ACTOR, seed.BATCHED, seed.PIPELINED])
+    assert "Nothing has been measured here yet" in said(open_page("overview"))
 
 
 def test_the_answer_names_loads_their_length_and_their_share(open_page: OpenPage, store: Store) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import seed
 from conftest import OpenPage, words
@@ -12,8 +14,8 @@ from inference.results import Prediction, Progress
 from inference.store import Store
 from pages.ui.format import literal
 
-SETTINGS = RunConfig(strategy="naive", batch_size=48, limit=30, dtype="bfloat16", compile=True)
-ADDRESS = {"strategy": "naive", "batch_size": "48", "limit": "30", "dtype": "bfloat16", "compile": "true"}
+SETTINGS = RunConfig(strategy="naive", batch_size=48, limit=30, dtype="bfloat16", backend="compile")
+ADDRESS = {"strategy": "naive", "batch_size": "48", "limit": "30", "dtype": "bfloat16", "backend": "compile"}
 
 
 def press(app: AppTest, label: str) -> AppTest:
@@ -28,95 +30,6 @@ def labels(app: AppTest) -> list[str]:
 @pytest.fixture(autouse=True)
 def engine(store: Store) -> None:
     seed.engine(store)  # its machine has 2 CPUs, whatever runs the tests
-
-
-def test_a_newcomer_finds_settings_that_fit(open_page: OpenPage) -> None:
-    app = open_page("run")
-    assert not app.exception
-    assert literal("1 worker × 1 CPU + 1 for reading = 2 of 2 CPUs") in app.success[0].value
-    assert "Run actor on 100 images" in labels(app)
-    assert "No run is shown yet" in words(app)
-
-
-def test_every_setting_of_the_address_is_shown(open_page: OpenPage) -> None:
-    app = open_page("run", ADDRESS | {"repeats": "3"})
-    assert not app.exception
-    assert not app.warning
-    values = {slider.key: slider.value for slider in app.select_slider}
-    assert (values["batch_size"], values["limit"], values["repeats"]) == (48, 30, 3)
-    assert app.get_by_key("strategy").value == "naive"
-    assert app.get_by_key("dtype").value == "bfloat16"
-    assert app.toggle(key="compile").value is True
-    assert "Run naive on 30 images, 3 times" in labels(app)
-
-
-@pytest.mark.parametrize("name", ["batch_size", "concurrency", "limit", "repeats"])
-@pytest.mark.parametrize("value", ["0", "-1", "NaN", "1e9", "1000000000", "many", "", "2.5"])
-def test_an_invalid_number_in_the_address_is_refused_by_name(open_page: OpenPage, name: str, value: str) -> None:
-    app = open_page("run", {name: value})
-    assert not app.exception
-    assert len(app.warning) == 1
-    assert literal(name) in app.warning[0].value
-    assert "is used instead" in app.warning[0].value
-    assert "Run actor on 100 images" in labels(app)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("strategy", "fastest"),
-        ("dtype", "int4"),
-        ("compile", "perhaps"),
-        ("cpus_per_worker", "inf"),
-        ("gpus_per_worker", "nan"),
-        ("model", "\x00"),
-        ("dataset", " "),
-    ],
-)
-def test_an_invalid_choice_in_the_address_is_refused_by_name(open_page: OpenPage, name: str, value: str) -> None:
-    app = open_page("run", {name: value})
-    assert not app.exception
-    assert literal(name) in app.warning[0].value
-
-
-@pytest.mark.parametrize(("name", "value"), [("cpus_per_worker", "1.50"), ("batch_size", "４8")])
-def test_another_way_of_writing_a_number_is_understood(open_page: OpenPage, name: str, value: str) -> None:
-    app = open_page("run", {name: value})
-    assert not app.warning
-    assert app.select_slider(key=name).value == float(value)
-
-
-def test_what_was_refused_is_said_until_a_setting_changes(open_page: OpenPage) -> None:
-    app = open_page("run", {"batch_size": "0"})
-    assert app.run().warning
-    app.select_slider(key="concurrency").set_value(2).run()
-    assert not app.warning
-
-
-def test_a_model_of_ones_own_may_be_named_in_the_address(open_page: OpenPage, store: Store) -> None:
-    app = open_page("run", {"model": "some/classifier"})
-    press(app, "Run actor")
-    assert store.summaries()[0].config.model == "some/classifier"
-
-
-def test_a_missing_folder_is_told_before_the_launch(open_page: OpenPage) -> None:
-    app = open_page("run", {"dataset": "/nowhere/:red[x]"})
-    assert not app.exception
-    assert ":red[x]" not in words(app)
-    assert "nowhere" in words(app)
-
-
-def test_settings_that_do_not_fit_cannot_be_launched_and_one_press_mends_them(
-    open_page: OpenPage, store: Store
-) -> None:
-    app = open_page("run", {"concurrency": "4"})
-    assert literal("= 5 of 2 CPUs") in app.error[0].value
-    assert next(b for b in app.button if b.label.startswith("Run actor")).disabled
-    press(app, "Use concurrency 1")
-    assert not app.error
-    assert app.select_slider(key="concurrency").value == 1
-    press(app, "Run actor")
-    assert store.summaries()[0].config.concurrency == 1
 
 
 def test_a_batch_larger_than_the_images_works_and_says_so(open_page: OpenPage, store: Store) -> None:
@@ -163,6 +76,15 @@ def test_a_comparison_interleaves_its_repeats(open_page: OpenPage, store: Store)
     assert len({run.comparison_id for run in runs}) == 1
     assert app.query_params["run"] == ",".join(run.id for run in runs)
     assert words(app).count("queued") >= 4
+
+
+def test_a_comparison_sets_whole_batches_against_naive_and_actor(open_page: OpenPage, store: Store) -> None:
+    address = {"strategy": "pipelined", "channels_last": "true", "batch_size": "16"}
+    press(open_page("run", address), "Compare naive, actor and pipelined")
+    naive, actor, pipelined = (run.config for run in store.active())
+    assert (naive.strategy, actor.strategy) == ("naive", "actor")
+    assert pipelined == RunConfig(strategy="pipelined", channels_last=True, batch_size=16)
+    assert naive == actor.with_(strategy="naive") == RunConfig(strategy="naive", batch_size=16)
 
 
 def test_a_queued_run_knows_its_place(open_page: OpenPage, store: Store) -> None:
@@ -225,6 +147,46 @@ def test_a_finished_run_answers_with_a_number_and_offers_what_comes_next(open_pa
     press(app, "Run again")
     assert store.active()[0].config == seed.ACTOR
     assert app.query_params["run"] == store.active()[0].id
+
+
+def test_a_finished_run_says_what_would_help_and_one_press_runs_it(open_page: OpenPage, store: Store) -> None:
+    app = open_page("run", {"run": seed.finished(store, seed.NAIVE)})
+    advice = next(button for button in app.button if button.label == "Load the model once")
+    assert "of the workers' time is model loading" in words(app).replace("\\", "")
+    advice.click().run()
+    assert not app.exception
+    assert [run.config for run in store.active()] == [seed.ACTOR]
+    assert app.query_params["run"] == store.active()[0].id
+
+
+def test_a_double_click_on_advice_queues_once(open_page: OpenPage, store: Store) -> None:
+    run_id = seed.finished(store, seed.NAIVE)
+    app = open_page("run", {"run": run_id})
+    advice = next(button for button in app.button if button.label == "Load the model once")
+    advice.click().run()
+    app.query_params["run"] = run_id  # the second click was sent before the first one's answer arrived
+    advice.click().run()
+    assert len(store.active()) == 1
+
+
+def test_memory_and_processor_time_are_told_per_worker_and_image(open_page: OpenPage, store: Store) -> None:
+    app = open_page("run", {"run": seed.finished(store, seed.PIPELINED)})
+    figures = {metric.label: metric.value for metric in app.metric}
+    assert figures["Peak memory"] == "640 MiB"
+    assert re.fullmatch(r"[\d.\\]+ ms", figures["CPU per image"])
+
+
+def test_a_run_without_samples_leaves_their_figures_open(open_page: OpenPage, store: Store) -> None:
+    store.enqueue([seed.ACTOR])
+    run_id = seed.start_next(store)
+    spans = seed.spans_of(seed.ACTOR)
+    store.save_progress(
+        run_id, Progress(phase="classifying"), spans=spans, predictions=seed.answers_of(seed.ACTOR, spans)
+    )
+    store.end(run_id, "finished")
+    figures = {metric.label: metric for metric in open_page("run", {"run": run_id}).metric}
+    assert (figures["Peak memory"].value, figures["CPU per image"].value) == ("–", "–")
+    assert "Unknown here" in figures["CPU per image"].help
 
 
 @pytest.mark.parametrize(

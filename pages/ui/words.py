@@ -1,0 +1,134 @@
+"""What the settings of a run are called, what each of them does, and how a configuration reads in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inference.config import RunConfig
+from pages.ui import format
+
+WORDS: Mapping[str, str] = {
+    "strategy": "strategy",
+    "model": "model",
+    "dataset": "data set",
+    "limit": "images",
+    "batch_size": "batch size",
+    "concurrency": "concurrency",
+    "cpus_per_worker": "CPUs per worker",
+    "threads": "threads per worker",
+    "decoders": "decoders",
+    "gpus_per_worker": "GPUs per worker",
+    "dtype": "precision",
+    "channels_last": "channels last",
+    "backend": "backend",
+    "repeats": "repeats",
+}
+
+LABELS: Mapping[str, str] = {"limit": "Number of images", "concurrency": "Concurrency (workers)"}
+"""Of the widgets, where the capitalized word alone would not do."""
+
+HELP: Mapping[str, str] = {
+    "model": "Choose one, or type a folder's path or the id of an image classifier on the Hugging Face hub.",
+    "dataset": "Choose one, or type the path of a folder of images.",
+    "limit": "How many images of the data set, from the first on.",
+    "strategy": (
+        "Each adds one change to the one before.\n\n"
+        "- **naive** builds the model again for every batch, in stateless tasks.\n"
+        "- **actor** builds it once in each worker and keeps it.\n"
+        "- **batched** sends a whole batch through it at once, not image by image.\n"
+        "- **pipelined** also decodes images in tasks of their own while the model computes."
+    ),
+    "batch_size": "Images that a worker's model gets in one call.",
+    "concurrency": "Workers that run the model at the same time.",
+    "cpus_per_worker": "CPUs that Ray reserves for each worker.",
+    "threads": "Threads that the forward pass uses in each worker; auto is as many as the CPUs reserved for it.",
+    "decoders": "Tasks that decode images at the same time, beside the workers; each takes a CPU of its own.",
+    "gpus_per_worker": "GPUs that Ray reserves for each worker; 0.5 puts two workers on one GPU, 2 gives each two.",
+    "dtype": "Precision of weights and activations.",
+    "channels_last": "Lay weights and pixels out in memory with the channels of a pixel side by side.",
+    "backend": (
+        "What computes the forward pass.\n\n"
+        "- **eager** is PyTorch, layer by layer.\n"
+        "- **compile** is torch.compile: starts later, may then be faster.\n"
+        "- **openvino** is Intel's OpenVINO, on the processor alone."
+    ),
+    "repeats": "How often each run is repeated, strategies interleaved, to tell chance from speed.",
+}
+
+TELLING = (
+    "batch_size",
+    "concurrency",
+    "dtype",
+    "channels_last",
+    "backend",
+    "threads",
+    "decoders",
+    "cpus_per_worker",
+    "gpus_per_worker",
+    "limit",
+    "model",
+    "dataset",
+)
+"""Settings in the order in which they are used to tell runs of one strategy apart."""
+
+OPTIONS = ("dtype", "channels_last", "backend", "threads", "decoders")
+"""Settings that are worth a word only where they are not the plain ones."""
+
+_BACKENDS = {"eager": "eager", "compile": "compiled", "openvino": "OpenVINO"}
+
+
+def setting_text(name: str, config: RunConfig) -> str:
+    """One setting in few words, such as `batch 4`."""
+    value = getattr(config, name)
+    words = {
+        "batch_size": f"batch {value}",
+        "concurrency": format.count(config.concurrency, "worker"),
+        "limit": format.count(config.limit, "image"),
+        "cpus_per_worker": f"{config.cpus_per_worker:g} CPU each",
+        "gpus_per_worker": f"{config.gpus_per_worker:g} GPU each",
+        "threads": format.count(config.threads, "thread") + " each" if config.threads else "threads auto",
+        "decoders": format.count(config.decoders, "decoder"),
+        "channels_last": "channels last" if value else "channels first",
+        "backend": _BACKENDS.get(config.backend, config.backend),
+    }
+    return words.get(name) or format.shortened(value, 30)
+
+
+def option_words(config: RunConfig) -> list[str]:
+    """The options that are not as every configuration has them by default, such as `bfloat16`; plain text."""
+    plain = RunConfig()
+    return [setting_text(name, config) for name in OPTIONS if getattr(config, name) != getattr(plain, name)]
+
+
+def summary_line(config: RunConfig) -> str:
+    """Settings in one line: `digits · 100 images · batch 4 · 1 worker`; not yet fit for Markdown."""
+    words = [config.model]
+    if config.dataset != config.model:
+        words.append(config.dataset)
+    words += [setting_text(name, config) for name in ("limit", "batch_size", "concurrency")]
+    return " · ".join(words + option_words(config))
+
+
+def label(name: str) -> str:
+    """What a setting's widget is called."""
+    return LABELS.get(name, WORDS[name][0].upper() + WORDS[name][1:])
+
+
+def written(name: str, value: Any) -> str:
+    """A setting's value as the address and the widgets write it."""
+    if name == "threads" and value == 0:
+        return "auto"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def changes_text(changed: Mapping[str, Sequence[Any]]) -> str:
+    """What to set instead, from `differences` of two configurations: `concurrency 1, backend eager`."""
+    return ", ".join(f"{WORDS[name]} {written(name, values[-1])}" for name, values in changed.items())
+
+
+def joined(names: Sequence[str]) -> str:
+    """`naive`, `naive and actor`, `naive, actor and pipelined`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
