@@ -23,6 +23,8 @@ check: .venv/dev
 	$(BIN)/lint-imports
 
 bench: .venv/dev
+	$(BIN)/python -m benchmarks.throughput --model resnet-50-untrained
+	$(BIN)/python -m benchmarks.throughput --model digits
 	$(BIN)/python -m benchmarks.first_prediction
 
 format: .venv/dev

@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.an_engine import wait_until_idle
 from inference.bundled import DIGITS_MODEL_DIR
 from inference.bundled.samples import ensure_samples, sample_name
 from inference.config import RunConfig
@@ -73,7 +74,7 @@ def _round(home: Path) -> dict[str, float]:
     try:
         ready_s = _wait_for_claim(store, run_id, launched_at)
         cold_s = _first_answer_at(store, run_id) - launched_at
-        _wait_until_idle(store)
+        wait_until_idle(store, since=time.time())
         launched_at = time.time()
         (run_id,) = store.enqueue([CONFIG])
         warm_s = _first_answer_at(store, run_id) - launched_at
@@ -102,15 +103,6 @@ def _first_answer_at(store: Store, run_id: str) -> float:
     if record.state != "finished" or started_at is None or first_s is None:
         raise RuntimeError(f"the run ended as {record.state}: {record.error}")
     return started_at + first_s
-
-
-def _wait_until_idle(store: Store) -> None:
-    """Wait until the engine has workers warm again, as it does while nobody asks for anything."""
-    deadline = time.monotonic() + 60
-    while (status := store.engine()) is None or status.message != "idle" or status.state != "ready":
-        if time.monotonic() > deadline:
-            raise RuntimeError("the engine did not become idle")
-        time.sleep(0.1)
 
 
 if __name__ == "__main__":
