@@ -158,6 +158,17 @@ def test_runs_of_a_comparison_belong_together(lab: Lab, compared: subprocess.Com
     assert records[0].comparison_id is not None
 
 
+def test_options_that_one_strategy_of_a_comparison_does_not_have_are_for_the_others_alone(home: Path) -> None:
+    done = succeeded(
+        home, "compare", "--strategies", "naive,pipelined", "--limit", 8, "--channels-last", "--threads", 1, "--json"
+    )
+
+    told = document(done)
+    assert [run["config"]["channels_last"] for run in told["runs"]] == [False, True]
+    assert [run["config"]["threads"] for run in told["runs"]] == [1, 1]
+    assert told["parity"]["pipelined"]["agreement"] == 1.0
+
+
 def test_repeats_of_a_run_are_all_told_and_the_middle_one_is_the_document(home: Path) -> None:
     done = succeeded(home, "run", "--strategy", "actor", "--limit", 8, "--repeats", 2, "--json")
 
@@ -263,13 +274,22 @@ REFUSED = [
     ((*RUN, "--repeats", "0"), "--repeats: must be a whole number between 1 and"),
     ((*RUN, "--repeats", "many"), "--repeats"),
     ((*RUN, "--dtype", "int4"), "--dtype"),
+    ((*RUN, "--threads", "-1"), "threads must be a whole number between 0 and"),
+    ((*RUN, "--decoders", "0"), "decoders must be a whole number between 1 and"),
+    ((*RUN, "--backend", "onnx"), "--backend"),
+    ((*RUN, "--backend", "openvino"), "backend openvino needs the strategy batched or pipelined, got actor"),
+    ((*RUN, "--channels-last"), "channels_last needs the strategy batched or pipelined, got actor"),
+    (("run", "--strategy", "pipelined", "--decoders", "256"), "lower decoders to 1"),
     ((*RUN, "--model", ""), "model must be a name or a path"),
     ((*RUN, "--dataset", " "), "dataset must be a name or a path"),
     ((*RUN, "--no-such-option"), "--no-such-option"),
     (("compare", "--strategies", "actor"), "--strategies must name at least two different ones, got 'actor'"),
     (("compare", "--strategies", "actor,actor"), "at least two different ones"),
     (("compare", "--strategies", ","), "at least two different ones"),
-    (("compare", "--strategies", "naive,fast"), "strategy must be one of naive, actor"),
+    (
+        ("compare", "--strategies", "naive,fast"),
+        "--strategies must name some of naive, actor, batched, pipelined, got 'fast'",
+    ),
     (("show", "no-such-run"), "there is no run 'no-such-run': `python -m inference history` lists those there are"),
     (("export", "no-such-run", "--to", "run.json"), "there is no run"),
     (("history", "--limit", "0"), "--limit"),

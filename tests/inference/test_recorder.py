@@ -9,12 +9,16 @@ import psutil
 import pytest
 
 from inference import recorder
-from inference.recorder import Recorder, decode, encode, recorder_of_process
-from inference.results import Span
+from inference.recorder import Recorder, decode, encode, merge, recorder_of_process
+from inference.results import Sample, Span
 
 
 def spans_of(taken: Recorder) -> list[Span]:
-    return decode(taken.drain())
+    return decode(taken.drain())[0]
+
+
+def samples_of(taken: Recorder) -> list[Sample]:
+    return decode(taken.drain())[1]
 
 
 def test_spans_survive_encoding_to_the_microsecond() -> None:
@@ -24,17 +28,31 @@ def test_spans_survive_encoding_to_the_microsecond() -> None:
         Span('Ä "quoted"\n', "forward", -0.25, 0.0, 1, 3),
     ]
 
-    assert decode(encode(spans)) == spans
+    assert decode(encode(spans)) == (spans, [])
 
 
 def test_times_are_rounded_to_the_microsecond() -> None:
-    (span,) = decode(encode([Span("w", "load", 1 / 3, 2 / 3)]))
+    ((span,), _) = decode(encode([Span("w", "load", 1 / 3, 2 / 3)]))
 
     assert (span.start_s, span.end_s) == (0.333333, 0.666667)
 
 
+def test_samples_travel_with_spans_and_are_told_apart_from_them() -> None:
+    spans = [Span("worker 1", "forward", 0.5, 1.0, 4, 0)]
+    samples = [Sample("worker 1", 0.25, 3.000001, 700 * 1024**2), Sample("reader 2", 0.5, 0.0, 0)]
+
+    assert decode(encode(spans, samples)) == (spans, samples)
+
+
+def test_merged_texts_hold_what_each_of_them_held() -> None:
+    span, sample = Span("worker 1", "load", 0.0, 1.0), Sample("worker 2", 1.0, 2.0, 3)
+
+    assert decode(merge([encode([span]), "", encode([], [sample])])) == ([span], [sample])
+    assert decode(merge(["", ""])) == ([], [])
+
+
 def test_no_spans_and_no_text_are_the_same() -> None:
-    assert decode(encode([])) == decode("") == []
+    assert decode(encode([])) == decode("") == ([], [])
 
 
 def test_a_span_is_recorded_when_its_body_raises_and_the_error_goes_on() -> None:
@@ -83,6 +101,38 @@ def test_draining_hands_out_every_span_once() -> None:
 
     assert len(spans_of(taken)) == 1
     assert spans_of(taken) == []
+
+
+def test_a_recorder_samples_the_process_when_it_begins_and_whenever_it_is_drained() -> None:
+    taken = Recorder("worker", recorder.now_s())
+
+    first, last = samples_of(taken)
+    (later,) = samples_of(taken)
+
+    assert first.worker == taken.worker
+    assert 0 <= first.at_s <= last.at_s <= later.at_s
+
+
+WORKING_PROCESS = """
+import time
+from inference import recorder
+taken = recorder.Recorder("worker", recorder.now_s())
+held = bytearray(b"1") * (64 * 1024**2)
+end_at = time.process_time() + 0.3
+while time.process_time() < end_at:
+    sum(range(1000))
+print(taken.drain())
+"""
+
+
+def test_samples_count_the_cpu_seconds_and_the_own_memory_of_the_process() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WORKING_PROCESS], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    _, (before, after) = decode(done.stdout)
+    assert 0.25 <= after.cpu_s - before.cpu_s < 5
+    assert 60 * 1024**2 <= after.memory_bytes - before.memory_bytes < 90 * 1024**2
 
 
 def test_the_clock_is_the_wall_clock_and_never_goes_back() -> None:
@@ -136,7 +186,7 @@ def test_what_a_process_imported_ahead_is_told_apart_from_its_start() -> None:
         [sys.executable, "-c", IMPORTING_PROCESS], capture_output=True, text=True, check=True, timeout=60
     )
 
-    started, imported = decode(done.stdout)
+    (started, imported), _ = decode(done.stdout)
     assert (started.phase, imported.phase) == ("start", "import")
     assert (started.start_s, started.end_s) == pytest.approx((1.0, 2.0), abs=0.05)
     assert (imported.start_s, imported.end_s) == pytest.approx((2.0, 3.0), abs=0.05)

@@ -1,21 +1,26 @@
 """One database for two kinds of process, on a real file."""
 
+import json
 import os
 import sqlite3
 import threading
+import zlib
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from inference.config import RunConfig
 from inference.errors import StoreUnavailable
-from inference.results import OperatorProgress, Prediction, Progress, Span
+from inference.limits import ForwardRate, Limit, LimitKey
+from inference.results import OperatorProgress, Prediction, Progress, Sample, Span
 from inference.store import EngineStatus, Store
 
 SPANS = (Span("worker 1", "load", 0.0, 1.5, 0, 0), Span("worker 1", "forward", 1.5, 2.0, 1, 0))
 PREDICTION = Prediction(
     "ü/<b>.jpg", "three", 0.75, truth="three", top=(("three", 0.75), ("two", 0.25)), done_s=2.0, worker="worker 1"
 )
+SAMPLES = (Sample("worker 1", 0.5, 1.25, 300), Sample("worker 1", 2.0, 3.5, 400), Sample("reader 2", 0.5, 0.0, 900))
 OPERATOR = OperatorProgress(
     name="Map", rows=4, tasks_active=1, tasks_finished=2, actors=1, actors_restarting=0, queued_blocks=3
 )
@@ -71,16 +76,17 @@ def test_everything_that_was_saved_comes_back(store: Store) -> None:
         run_id,
         Progress(phase="classifying", images_done=1, images_total=1, elapsed_s=2.0),
         spans=SPANS,
+        samples=SAMPLES[:2],
         predictions=[PREDICTION],
         operators=[OPERATOR],
         messages=["a message"],
     )
-    store.end(run_id, "finished", plan="the plan")
+    store.end(run_id, "finished", plan="the plan", samples=SAMPLES[2:])
 
     record = store.get(run_id)
 
     assert record is not None
-    assert (record.spans, record.predictions) == (SPANS, (PREDICTION,))
+    assert (record.spans, record.samples, record.predictions) == (SPANS, SAMPLES, (PREDICTION,))
     assert (record.operators, record.messages, record.plan) == ((OPERATOR,), ("a message",), "the plan")
     assert record.hardware == {"cpus": 2}
     assert record.config == RunConfig(strategy="naive")
@@ -105,6 +111,21 @@ def test_the_end_brings_the_metrics_with_it(store: Store) -> None:
     assert summary is not None
     assert summary.metrics is not None
     assert (summary.metrics.images, summary.metrics.model_load_s, summary.metrics.accuracy) == (1, 1.5, 1.0)
+
+
+def test_samples_alone_are_kept_and_become_metrics_at_the_end(store: Store) -> None:
+    (run_id,) = store.enqueue([RunConfig()])
+    store.claim("engine", {})
+    store.save_progress(run_id, Progress(phase="x"), samples=SAMPLES)
+    store.end(run_id, "finished", predictions=[PREDICTION])
+
+    record, summary = store.get(run_id), store.summary(run_id)
+
+    assert record is not None
+    assert (record.spans, record.samples) == ((), SAMPLES)
+    assert summary is not None
+    assert summary.metrics is not None
+    assert (summary.metrics.cpu_s, summary.metrics.peak_worker_memory_bytes) == (2.25, 400)
 
 
 def test_the_first_end_stands(store: Store) -> None:
@@ -237,3 +258,182 @@ def test_a_home_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
 
     with pytest.raises(StoreUnavailable, match="BATCHSCOPE_HOME"):
         Store(tmp_path / "home")
+
+
+# -- the machine's limits --------------------------------------------------------------------------------------------
+
+KEY = LimitKey("machine", "digits", "digits", "float32")
+LIMIT = Limit(
+    measured_at=1.0,
+    prepare_images_per_s=200.0,
+    forwards=(
+        ForwardRate(backend="eager", channels_last=True, batch_size=32, workers=2, threads=1, images_per_s=100.0),
+    ),
+    shared_cores=True,
+    flops_per_image=5,
+)
+
+
+def test_a_limit_that_nobody_asked_for_is_unknown(store: Store) -> None:
+    assert store.limit(KEY) is None
+    assert store.limit_state(KEY) == "unknown"
+    assert store.requested_limit("machine") is None
+
+
+def test_a_limit_that_is_asked_for_waits_for_its_own_machine(store: Store) -> None:
+    store.request_limit(KEY)
+
+    assert store.limit_state(KEY) == "requested"
+    assert store.requested_limit("machine") == KEY
+    assert store.requested_limit("another machine") is None
+
+
+def test_a_measured_limit_comes_back_as_it_was_and_is_asked_for_no_more(store: Store) -> None:
+    store.request_limit(KEY)
+    store.save_limit(KEY, LIMIT)
+
+    assert store.limit(KEY) == LIMIT
+    assert store.limit_state(KEY) == "measured"
+    assert store.requested_limit("machine") is None
+
+
+def test_a_limit_belongs_to_one_model_data_set_and_precision_on_one_machine(store: Store) -> None:
+    store.save_limit(KEY, LIMIT)
+
+    for other in (
+        LimitKey("other", "digits", "digits", "float32"),
+        LimitKey("machine", "resnet", "digits", "float32"),
+        LimitKey("machine", "digits", "photos", "float32"),
+        LimitKey("machine", "digits", "digits", "bfloat16"),
+    ):
+        assert store.limit(other) is None
+
+
+def test_a_limit_that_is_measured_again_is_there_until_the_new_one_takes_its_place(store: Store) -> None:
+    store.save_limit(KEY, LIMIT)
+    store.request_limit(KEY)
+    assert (store.limit(KEY), store.limit_state(KEY)) == (LIMIT, "requested")
+
+    newer = Limit.from_dict(LIMIT.to_dict() | {"measured_at": 2.0})
+    store.save_limit(KEY, newer)
+
+    assert (store.limit(KEY), store.limit_state(KEY)) == (newer, "measured")
+
+
+def test_why_a_limit_could_not_be_measured_is_told_and_what_was_known_stays(store: Store) -> None:
+    store.save_limit(KEY, LIMIT)
+    store.request_limit(KEY)
+    store.save_limit(KEY, None, problem="The model is not here.")
+
+    assert store.limit_state(KEY) == "The model is not here."
+    assert store.limit(KEY) == LIMIT
+    assert store.requested_limit("machine") is None
+
+
+def test_asking_again_forgets_the_problem(store: Store) -> None:
+    store.save_limit(KEY, None, problem="The model is not here.")
+    store.request_limit(KEY)
+
+    assert store.limit_state(KEY) == "requested"
+    assert store.limit(KEY) is None
+
+
+# -- a database of version 1 -----------------------------------------------------------------------------------------
+
+OLD_CONFIG = {
+    "strategy": "actor",
+    "model": "digits",
+    "dataset": "digits",
+    "limit": 8,
+    "batch_size": 4,
+    "concurrency": 1,
+    "cpus_per_worker": 1.0,
+    "gpus_per_worker": 0.0,
+    "dtype": "float32",
+    "compile": True,
+}
+OLD_METRICS = {
+    "images": 1,
+    "errors": 0,
+    "total_s": 2.0,
+    "setup_s": 1.5,
+    "images_per_s": 0.5,
+    "steady_images_per_s": None,
+    "first_prediction_s": 2.0,
+    "model_loads": 1,
+    "model_load_s": 1.5,
+    "phases": {"load": 1.5, "forward": 0.5},
+    "accuracy": 1.0,
+    "workers": 1,
+}
+
+
+@pytest.fixture
+def old_home(tmp_path: Path) -> Path:
+    """A home folder as version 0.1 left it, with one finished run."""
+    home = tmp_path / "old"
+    home.mkdir()
+    spans = [["worker 1", "load", 0, 1500000, 0, 0], ["worker 1", "forward", 1500000, 2000000, 1, 0]]
+    with sqlite3.connect(home / "batchscope.db") as db:
+        db.executescript((resources.files("inference.migrations") / "0001_initial.sql").read_text(encoding="utf-8"))
+        db.execute("PRAGMA user_version = 1")
+        db.execute(
+            "INSERT INTO runs (seq, id, state, config, created_at, finished_at, metrics, plan)"
+            " VALUES (1, 'old', 'finished', ?, 1.0, 2.0, ?, 'the plan')",
+            (json.dumps(OLD_CONFIG), json.dumps(OLD_METRICS)),
+        )
+        db.execute("INSERT INTO span_chunks VALUES (1, 0, ?)", (zlib.compress(json.dumps(spans).encode()),))
+        db.execute(
+            "INSERT INTO predictions VALUES (1, 0, ?, 'three', 0.75, 'ok', NULL, 'three', ?, 2.0, 'worker 1')",
+            (PREDICTION.image_id, json.dumps(PREDICTION.top)),
+        )
+    db.close()
+    return home
+
+
+def test_runs_of_version_1_are_all_there_after_the_migration(old_home: Path) -> None:
+    record = Store(old_home).get("old")
+
+    assert record is not None
+    assert (record.state, record.plan) == ("finished", "the plan")
+    assert (record.spans, record.samples, record.predictions) == (SPANS, (), (PREDICTION,))
+    assert record.config == RunConfig(limit=8, backend="compile")
+
+
+def test_the_list_of_runs_shows_those_of_version_1_with_their_metrics(old_home: Path) -> None:
+    (summary,) = Store(old_home).summaries()
+
+    assert summary.metrics is not None
+    assert (summary.metrics.images_per_s, summary.metrics.workers) == (0.5, 1)
+    assert (summary.metrics.cpu_s, summary.metrics.peak_worker_memory_bytes) == (None, None)
+
+
+def test_a_migrated_database_takes_limits_and_new_runs(old_home: Path) -> None:
+    store = Store(old_home)
+    store.save_limit(KEY, LIMIT)
+    run_id = run_one(store)
+
+    assert store.limit(KEY) == LIMIT
+    assert [run.id for run in store.summaries()] == [run_id, "old"]
+
+
+def test_before_the_migration_a_copy_of_the_database_is_kept(old_home: Path) -> None:
+    Store(old_home)
+
+    with sqlite3.connect(old_home / "batchscope.v1.bak") as copy:
+        assert copy.execute("PRAGMA user_version").fetchone()[0] == 1
+        assert [row[0] for row in copy.execute("SELECT id FROM runs")] == ["old"]
+        tables = {row[0] for row in copy.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    copy.close()
+    assert "limits" not in tables
+
+
+def test_a_migrated_database_is_not_migrated_again(old_home: Path) -> None:
+    Store(old_home)
+    backup = old_home / "batchscope.v1.bak"
+    backup.unlink()
+
+    Store(old_home)
+
+    assert not backup.exists()
+    assert not list(old_home.glob("*.bak"))
