@@ -44,9 +44,9 @@ def decode_rows(
     """Decode, resize and crop every row of `{bytes, reason}`.
 
     Returns pixels of shape (rows, height, width, 3), black where there is no picture, and the reasons why there is
-    none, empty where there is one.
+    none, empty where there is one. Raises `ValueError` where the pictures have different shapes.
     """
-    pictures: list[np.ndarray | None] = []
+    decoded: list[np.ndarray | None] = []
     reasons: list[str] = []
     with recorder.span("preprocess", images=len(rows)):
         for data, reason in zip(rows["bytes"].to_pylist(), rows["reason"].to_pylist(), strict=True):
@@ -56,12 +56,18 @@ def decode_rows(
                     picture = to_pixels(decode(data))
                 except Undecodable as error:
                     reason = str(error)
-            pictures.append(picture)
+            decoded.append(picture)
             reasons.append(reason or "")
-        black = next((np.zeros_like(picture) for picture in pictures if picture is not None), None)
+        black = next((np.zeros_like(picture) for picture in decoded if picture is not None), None)
         if black is None:
             black = np.zeros_like(to_pixels(Image.new("RGB", (8, 8))))
-        pixels = np.stack([black if picture is None else picture for picture in pictures])
+        pictures = [black if picture is None else picture for picture in decoded]
+        if len({picture.shape for picture in pictures}) > 1:
+            raise ValueError(
+                "this model's image processor gives pictures of different shapes, which cannot form a batch: "
+                "use the strategy actor"
+            )
+        pixels = np.stack(pictures)
     return pixels, reasons
 
 
