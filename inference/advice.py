@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from inference.capabilities import best_dtype, missing_for
 from inference.config import RunConfig
-from inference.export_words import count, percent, seconds, significant
 from inference.hardware import Hardware, fingerprint, from_dict
 from inference.ladder import MIN_BATCH_SIZE
 from inference.preflight import all_cores, check
 from inference.results import Metrics, RunRecord, metrics, phase_shares
 from inference.store import RunSummary
+from inference.wording import count, percent, seconds, significant
 
 WORTH_SAYING = 1.05
 """A change that promises less than this is not advised."""

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from inference.export_words import percent, rate, seconds, significant
+from inference.wording import percent, rate, seconds, significant
 
 PHASE_WORDS = {
     "load": "loading",

@@ -1,6 +1,6 @@
 """One run as a single web page: readable anywhere, with nothing to load and nothing that runs.
 
-Standard library only. Every text that comes from data passes `export_words.markup`; the page's own policy
+Standard library only. Every text that comes from data passes `wording.markup`; the page's own policy
 forbids scripts, pictures and requests, should one ever slip through.
 """
 
@@ -14,18 +14,6 @@ from inference.checkpoints import RESNET_50_UNTRAINED
 from inference.config import ONE_BY_ONE, RunConfig
 from inference.export_charts import Chart, phases_chart, throughput_chart
 from inference.export_style import STYLE
-from inference.export_words import (
-    UNKNOWN,
-    bytes_,
-    count,
-    markup,
-    milliseconds,
-    moment,
-    percent,
-    plain,
-    rate,
-    seconds,
-)
 from inference.results import (
     DECODER,
     READER,
@@ -36,6 +24,18 @@ from inference.results import (
     phase_shares,
     seconds_by_phase,
     throughput,
+)
+from inference.wording import (
+    UNKNOWN,
+    bytes_,
+    count,
+    markup,
+    milliseconds,
+    moment,
+    percent,
+    plain,
+    rate,
+    seconds,
 )
 
 MAX_ROWS = 1000
@@ -118,7 +118,7 @@ def _header(record: RunRecord, figures: Metrics) -> str:
         lines.append(f'<p class="problem">{markup(record.error)}</p>')
     if config.model == RESNET_50_UNTRAINED:
         lines.append('<p class="problem">This model has random weights: its labels are meaningless.</p>')
-    facts = [moment(record.started_at if record.started_at is not None else record.created_at)]
+    facts = [moment(record.started_at if record.started_at is not None else record.created_at, with_zone=True)]
     if record.hardware is not None:
         facts.append(machine.chip(machine.from_dict(record.hardware)))
     lines.append(f'<p class="facts">{" · ".join(markup(fact) for fact in facts)}</p>')

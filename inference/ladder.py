@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 from inference.capabilities import best_dtype, missing_for
 from inference.config import STRATEGIES, RunConfig, differences
-from inference.export_words import percent, significant
 from inference.hardware import Hardware
 from inference.limits import Limit
 from inference.parity import Agreement, agreement
 from inference.preflight import all_cores, check
 from inference.results import Metrics, RunRecord, Speedup, median_run, metrics, speedup, steady_rate
+from inference.wording import percent, significant
 
 MIN_BATCH_SIZE = 16
 """Below this a batch does not fill the units of a processor; a GPU has its own default."""

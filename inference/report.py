@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from inference.export_words import significant
 from inference.hardware import fingerprint, from_dict
 from inference.ladder import Ladder, Rung
 from inference.limits import Limit, LimitKey
 from inference.parity import agreement
 from inference.results import Prediction, RunRecord, metrics, speedup
+from inference.wording import significant
 
 
 def document(record: RunRecord) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The only file that touches SQLite: runs, their results, and the engine's last word, in one database.
+"""Runs from the queue to their results, the machine's limits, and the engine's last word.
 
-Every call opens its own connection, so a `Store` may be shared by threads; processes share the file in
-write-ahead mode. Nothing is computed here but the metrics that are kept beside a finished run.
+Nothing is computed here but the metrics that are kept beside a finished run. A run in the bin is none for anybody
+but `History`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ import sqlite3
 import time
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 import platformdirs
 
-from inference import recorder
+from inference import answers, recorder
 from inference.config import RunConfig
+from inference.database import DATABASE_NAME, Database
 from inference.errors import StoreUnavailable
 from inference.limits import Limit, LimitKey
 from inference.results import (
@@ -38,8 +37,7 @@ from inference.results import (
     metrics,
 )
 
-DATABASE_NAME = "batchscope.db"
-BUSY_TIMEOUT_S = 10.0
+__all__ = ["DATABASE_NAME", "EngineStatus", "RunSummary", "Store", "home_folder"]
 
 _T = TypeVar("_T")
 
@@ -66,6 +64,15 @@ class RunSummary:
     progress: Progress | None
     metrics: Metrics | None
     error: str | None
+    name: str | None = None
+    """What a person calls it."""
+    note: str = ""
+    tags: tuple[str, ...] = ()
+    favourite: bool = False
+    deleted_at: float | None = None
+    """Since when it lies in the bin; None for a run that does not."""
+    imported_at: float | None = None
+    """When it came here from another home folder; None for a run that was queued here."""
 
     @property
     def active(self) -> bool:
@@ -101,15 +108,15 @@ class Store:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.path = home / DATABASE_NAME
-        try:
-            home.mkdir(parents=True, exist_ok=True, mode=0o700)  # it holds what opens the Ray Dashboard
-            self._migrate()
-        except (OSError, sqlite3.Error) as error:
-            raise StoreUnavailable(
-                f"The home folder {home} cannot be used: {error}. Free some space or make it writable, "
-                "or set BATCHSCOPE_HOME to another folder."
-            ) from error
+        self.database = Database(
+            home,
+            {
+                "packed_text": (1, packed_text),
+                "packed_top": (3, answers.packed_top),
+                "is_right": (2, answers.is_right),
+            },
+        )
+        self.path = self.database.path
 
     # -- the queue -----------------------------------------------------------------------------------------
 
@@ -122,7 +129,7 @@ class Store:
         double click queues once.
         """
         comparison_id = _new_id() if compare else None
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             if request_key is not None:
                 known = db.execute("SELECT id FROM runs WHERE request_key = ? ORDER BY seq", (request_key,)).fetchall()
                 if known:
@@ -140,21 +147,21 @@ class Store:
 
     def claim(self, engine_id: str, hardware: Mapping[str, Any]) -> RunRecord | None:
         """Take the oldest queued run and mark it running; None when the queue is empty or a run is active."""
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             if db.execute("SELECT 1 FROM runs WHERE state IN ('running', 'cancelling') LIMIT 1").fetchone():
                 return None
             row = db.execute("SELECT seq, id FROM runs WHERE state = 'queued' ORDER BY seq LIMIT 1").fetchone()
             if row is None:
                 return None
             db.execute(
-                "UPDATE runs SET state = 'running', started_at = ?, engine_id = ?, hardware = ? WHERE seq = ?",
-                (time.time(), engine_id, json.dumps(hardware), row["seq"]),
+                "UPDATE runs SET state = 'running', started_at = ?, engine_id = ?, machine = ? WHERE seq = ?",
+                (time.time(), engine_id, machine_id(db, hardware), row["seq"]),
             )
         return self.get(row["id"])
 
     def request_cancel(self, run_id: str) -> None:
         """Ask for a run to stop: a queued one is cancelled at once, a running one by its engine."""
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             db.execute(
                 "UPDATE runs SET state = 'cancelled', finished_at = ? WHERE id = ? AND state = 'queued'",
                 (time.time(), run_id),
@@ -163,7 +170,7 @@ class Store:
 
     def cancel_requested(self, run_id: str) -> bool:
         """Whether someone asked for this run to stop."""
-        with self._reading() as db:
+        with self.database.reading() as db:
             row = db.execute("SELECT state FROM runs WHERE id = ?", (run_id,)).fetchone()
         return row is None or row["state"] == "cancelling"
 
@@ -181,7 +188,7 @@ class Store:
         messages: Sequence[str] = (),
     ) -> None:
         """Add what is new since the last call, and replace the account of how far the run is."""
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             seq = self._seq(db, run_id)
             self._append(db, seq, spans, samples, predictions)
             db.execute(
@@ -211,17 +218,17 @@ class Store:
         """
         if state not in END_STATES:
             raise ValueError(f"state must be one of {', '.join(END_STATES)}, got {state}")
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             seq = self._seq(db, run_id)
             self._append(db, seq, spans, samples, predictions)
-            record = self._record(db, db.execute("SELECT * FROM runs WHERE seq = ?", (seq,)).fetchone())
+            record = record_of(db, db.execute("SELECT * FROM runs WHERE seq = ?", (seq,)).fetchone())
             if not record.active:
                 return
             derived = json.dumps(asdict(metrics(record))) if record.spans or record.predictions else None
             db.execute(
                 "UPDATE runs SET state = ?, finished_at = ?, error = ?, plan = COALESCE(?, plan), metrics = ?"
                 " WHERE seq = ?",
-                (state, time.time(), error, plan, derived, seq),
+                (state, time.time(), error, packed_text(plan), derived, seq),
             )
 
     def end_orphans(self, *, alive_engine_id: str | None, reason: str) -> list[str]:
@@ -229,7 +236,7 @@ class Store:
 
         A run that someone was cancelling is cancelled: it stopped, as asked.
         """
-        with self._reading() as db:
+        with self.database.reading() as db:
             rows = db.execute(
                 "SELECT id, state FROM runs WHERE state IN ('running', 'cancelling') AND engine_id IS NOT ?",
                 (alive_engine_id,),
@@ -245,32 +252,28 @@ class Store:
 
     def get(self, run_id: str) -> RunRecord | None:
         """A run with everything that was kept of it; None if there is no such run."""
-        with self._reading() as db:
-            row = db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone()
-            return self._record(db, row) if row else None
+        with self.database.reading() as db:
+            row = db.execute("SELECT * FROM runs WHERE id = ? AND deleted_at IS NULL", (run_id,)).fetchone()
+            return record_of(db, row) if row else None
 
     def recent(self, run_id: str, *, predictions: int) -> list[Prediction]:
         """The last predictions of a run that were saved, newest first."""
-        with self._reading() as db:
-            rows = db.execute(
-                "SELECT predictions.* FROM predictions JOIN runs ON runs.seq = run_seq WHERE runs.id = ?"
-                " ORDER BY position DESC LIMIT ?",
-                (run_id, predictions),
-            ).fetchall()
-        return [_prediction(row) for row in rows]
+        with self.database.reading() as db:
+            row = db.execute("SELECT seq FROM runs WHERE id = ? AND deleted_at IS NULL", (run_id,)).fetchone()
+            return answers.read(db, row["seq"], newest=predictions) if row else []
 
     def summary(self, run_id: str) -> RunSummary | None:
         """A run without its spans and predictions; None if there is no such run."""
-        return next(iter(self._summaries("WHERE id = ?", (run_id,))), None)
+        return next(iter(self._summaries("WHERE id = ? AND deleted_at IS NULL", (run_id,))), None)
 
     def summaries(self, *, limit: int = 100, offset: int = 0) -> list[RunSummary]:
         """Runs, newest first."""
-        return self._summaries("ORDER BY seq DESC LIMIT ? OFFSET ?", (limit, offset))
+        return self._summaries("WHERE deleted_at IS NULL ORDER BY seq DESC LIMIT ? OFFSET ?", (limit, offset))
 
     def count(self) -> int:
         """How many runs there are."""
-        with self._reading() as db:
-            return int(db.execute("SELECT COUNT(*) FROM runs").fetchone()[0])
+        with self.database.reading() as db:
+            return int(db.execute("SELECT COUNT(*) FROM runs WHERE deleted_at IS NULL").fetchone()[0])
 
     def active(self) -> list[RunSummary]:
         """The running run, if any, then the queue in its order."""
@@ -278,32 +281,21 @@ class Store:
 
     def comparison(self, comparison_id: str) -> list[RunSummary]:
         """The runs that were launched together, in their order."""
-        return self._summaries("WHERE comparison_id = ? ORDER BY seq", (comparison_id,))
+        return self._summaries("WHERE comparison_id = ? AND deleted_at IS NULL ORDER BY seq", (comparison_id,))
 
     def latest_comparison(self) -> list[RunSummary]:
         """The runs of the newest comparison, finished or not; empty if there is none."""
         return self._summaries(
             "WHERE comparison_id = (SELECT comparison_id FROM runs WHERE comparison_id IS NOT NULL"
-            " ORDER BY seq DESC LIMIT 1) ORDER BY seq",
+            " AND deleted_at IS NULL ORDER BY seq DESC LIMIT 1) AND deleted_at IS NULL ORDER BY seq",
             (),
         )
-
-    def delete(self, run_ids: Sequence[str]) -> int:
-        """Remove ended runs and all that was kept of them; return how many. Active runs stay."""
-        with self._transaction() as db:
-            removed = 0
-            for run_id in run_ids:
-                removed += db.execute(
-                    "DELETE FROM runs WHERE id = ? AND state NOT IN ('queued', 'running', 'cancelling')",
-                    (run_id,),
-                ).rowcount
-        return removed
 
     # -- the machine's limits ------------------------------------------------------------------------------
 
     def limit(self, key: LimitKey) -> Limit | None:
         """What was measured for this key; None if nothing was."""
-        with self._reading() as db:
+        with self.database.reading() as db:
             row = db.execute(
                 "SELECT measured FROM limits WHERE fingerprint = ? AND model = ? AND dataset = ? AND dtype = ?",
                 astuple(key),
@@ -312,7 +304,7 @@ class Store:
 
     def request_limit(self, key: LimitKey) -> None:
         """Ask the engine to measure, again if it has, when nothing else is to be done."""
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             db.execute(
                 "INSERT INTO limits (fingerprint, model, dataset, dtype, requested) VALUES (?, ?, ?, ?, 1)"
                 " ON CONFLICT DO UPDATE SET requested = 1, problem = NULL",
@@ -321,7 +313,7 @@ class Store:
 
     def requested_limit(self, fingerprint: str) -> LimitKey | None:
         """One that is asked for on this machine; None if there is none."""
-        with self._reading() as db:
+        with self.database.reading() as db:
             row = db.execute(
                 "SELECT fingerprint, model, dataset, dtype FROM limits WHERE requested AND fingerprint = ? LIMIT 1",
                 (fingerprint,),
@@ -330,7 +322,7 @@ class Store:
 
     def limit_state(self, key: LimitKey) -> str:
         """`measured`, `requested`, `unknown`, or why it could not be measured, as a sentence."""
-        with self._reading() as db:
+        with self.database.reading() as db:
             row = db.execute(
                 "SELECT requested, problem FROM limits"
                 " WHERE fingerprint = ? AND model = ? AND dataset = ? AND dtype = ?",
@@ -343,7 +335,7 @@ class Store:
     def save_limit(self, key: LimitKey, limit: Limit | None, *, problem: str | None = None) -> None:
         """Keep what was measured in place of what was, or why nothing could be."""
         measured = json.dumps(limit.to_dict()) if limit is not None else None
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             db.execute(
                 "INSERT INTO limits (fingerprint, model, dataset, dtype, requested, measured, problem)"
                 " VALUES (?, ?, ?, ?, 0, ?, ?) ON CONFLICT DO UPDATE SET requested = 0,"
@@ -356,7 +348,7 @@ class Store:
     def save_engine(self, status: EngineStatus) -> None:
         """Replace the engine's account of itself."""
         hardware = json.dumps(dict(status.hardware)) if status.hardware is not None else None
-        with self._transaction() as db:
+        with self.database.transaction() as db:
             db.execute(
                 "INSERT OR REPLACE INTO engine (only, engine_id, pid, process_started_at, state, message,"
                 " heartbeat_at, hardware, dashboard_url, dashboard_token) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -375,7 +367,7 @@ class Store:
 
     def engine(self) -> EngineStatus | None:
         """The engine's last account of itself; None if none ever ran here."""
-        with self._reading() as db:
+        with self.database.reading() as db:
             row = db.execute("SELECT * FROM engine").fetchone()
         if row is None:
             return None
@@ -383,75 +375,6 @@ class Store:
         return EngineStatus(**values, hardware=json.loads(row["hardware"]) if row["hardware"] else None)
 
     # -- inside --------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
-        try:
-            db.row_factory = sqlite3.Row
-            db.execute("PRAGMA foreign_keys = ON")
-            db.execute("PRAGMA synchronous = NORMAL")
-            yield db
-        finally:
-            db.close()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with _plain_errors(self.home), self._connection() as db:
-            db.execute("BEGIN")  # one consistent view over several statements
-            yield db
-            db.execute("COMMIT")
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with _plain_errors(self.home), self._connection() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
-
-    def _migrate(self) -> None:
-        steps = sorted(
-            (path for path in resources.files("inference.migrations").iterdir() if path.name.endswith(".sql")),
-            key=lambda path: path.name,
-        )
-        with self._connection() as db:
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(steps):
-                raise StoreUnavailable(
-                    f"{self.path} was written by a newer Batchscope (version {version}, this one knows "
-                    f"{len(steps)}). It was left as it is: install the newer one, or choose another folder with "
-                    "BATCHSCOPE_HOME."
-                )
-            if version == len(steps):
-                return
-            if version > 0:
-                with sqlite3.connect(self.path.with_suffix(f".v{version}.bak")) as backup:
-                    db.backup(backup)
-                backup.close()
-            db.execute("PRAGMA journal_mode = WAL")
-            for number, step in enumerate(steps, start=1):
-                self._apply(db, number, step.read_text(encoding="utf-8"))
-
-    @staticmethod
-    def _apply(db: sqlite3.Connection, number: int, script: str) -> None:
-        # Two processes may open a new home folder together: the second finds the step done once it has the lock.
-        db.execute("BEGIN IMMEDIATE")
-        if db.execute("PRAGMA user_version").fetchone()[0] >= number:
-            db.execute("COMMIT")
-            return
-        try:
-            for statement in _statements(script):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {number:d}")
-            db.execute("COMMIT")
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
 
     @staticmethod
     def _seq(db: sqlite3.Connection, run_id: str) -> int:
@@ -474,58 +397,64 @@ class Store:
                 "INSERT INTO span_chunks SELECT ?, COALESCE(MAX(chunk), -1) + 1, ? FROM span_chunks WHERE run_seq = ?",
                 (seq, blob, seq),
             )
-        if predictions:
-            first = db.execute(
-                "SELECT COALESCE(MAX(position), -1) + 1 FROM predictions WHERE run_seq = ?", (seq,)
-            ).fetchone()[0]
-            db.executemany(
-                "INSERT INTO predictions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        seq,
-                        first + i,
-                        p.image_id,
-                        p.label,
-                        p.score,
-                        p.status,
-                        p.reason,
-                        p.truth,
-                        json.dumps(p.top, ensure_ascii=False, separators=(",", ":")),
-                        p.done_s,
-                        p.worker,
-                    )
-                    for i, p in enumerate(predictions)
-                ],
-            )
+        answers.append(db, seq, predictions)
 
     def _summaries(self, clause: str, values: tuple[Any, ...]) -> list[RunSummary]:
-        columns = "seq, id, state, config, comparison_id, created_at, started_at, finished_at, progress, metrics, error"
-        with self._reading() as db:
-            rows = db.execute(f"SELECT {columns} FROM runs {clause}", values).fetchall()  # noqa: S608  # ours
-        return [
-            RunSummary(
-                seq=row["seq"],
-                metrics=_loaded(row["metrics"], lambda values: Metrics(**values)),
-                **_shared_fields(row),
-            )
-            for row in rows
-        ]
+        with self.database.reading() as db:
+            return summaries_where(db, clause, values)
 
-    @staticmethod
-    def _record(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
-        chunks = db.execute("SELECT spans FROM span_chunks WHERE run_seq = ? ORDER BY chunk", (row["seq"],))
-        spans, samples = recorder.decode(recorder.merge([zlib.decompress(chunk["spans"]).decode() for chunk in chunks]))
-        predictions = db.execute("SELECT * FROM predictions WHERE run_seq = ? ORDER BY position", (row["seq"],))
-        return RunRecord(
-            hardware=json.loads(row["hardware"]) if row["hardware"] else None,
-            spans=tuple(spans),
-            samples=tuple(samples),
-            predictions=tuple(_prediction(prediction) for prediction in predictions),
-            operators=tuple(OperatorProgress(**values) for values in json.loads(row["operators"])),
-            messages=tuple(json.loads(row["messages"])),
-            plan=row["plan"],
+
+def summaries_where(db: sqlite3.Connection, clause: str, values: Sequence[Any]) -> list[RunSummary]:
+    """Runs as a list shows them; `clause` is what follows `FROM runs`, with places for `values`."""
+    return [
+        RunSummary(
+            seq=row["seq"],
+            metrics=_loaded(row["metrics"], lambda values: Metrics(**values)),
+            name=row["name"],
+            note=row["note"],
+            tags=tuple(json.loads(row["tags"])),
+            favourite=bool(row["favourite"]),
+            deleted_at=row["deleted_at"],
+            imported_at=row["imported_at"],
             **_shared_fields(row),
         )
+        for row in db.execute(f"SELECT {_SUMMARY_COLUMNS} FROM runs {clause}", values)  # noqa: S608  # ours
+    ]
+
+
+def record_of(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
+    """A row of `runs`, all columns of it, with everything that was kept of the run."""
+    chunks = db.execute("SELECT spans FROM span_chunks WHERE run_seq = ? ORDER BY chunk", (row["seq"],))
+    spans, samples = recorder.decode(recorder.merge([zlib.decompress(chunk["spans"]).decode() for chunk in chunks]))
+    machine = db.execute("SELECT hardware FROM machines WHERE id = ?", (row["machine"],)).fetchone()
+    return RunRecord(
+        hardware=json.loads(machine["hardware"]) if machine else None,
+        spans=tuple(spans),
+        samples=tuple(samples),
+        predictions=tuple(answers.read(db, row["seq"])),
+        operators=tuple(OperatorProgress(**values) for values in json.loads(row["operators"])),
+        messages=tuple(json.loads(row["messages"])),
+        plan=zlib.decompress(row["plan"]).decode() if row["plan"] else None,
+        **_shared_fields(row),
+    )
+
+
+def machine_id(db: sqlite3.Connection, hardware: Mapping[str, Any]) -> int:
+    """The id under which a machine's description is kept, once for all its runs."""
+    text = json.dumps(hardware)
+    db.execute("INSERT OR IGNORE INTO machines (hardware) VALUES (?)", (text,))
+    return int(db.execute("SELECT id FROM machines WHERE hardware = ?", (text,)).fetchone()["id"])
+
+
+def packed_text(text: str | None) -> bytes | None:
+    """A long text as it is kept; migrations call it from SQL."""
+    return None if text is None else zlib.compress(text.encode("utf-8", "backslashreplace"))
+
+
+_SUMMARY_COLUMNS = (
+    "seq, id, state, config, comparison_id, created_at, started_at, finished_at, progress, metrics, error,"
+    " name, note, tags, favourite, deleted_at, imported_at"
+)
 
 
 def _new_id() -> str:
@@ -543,30 +472,3 @@ def _shared_fields(row: sqlite3.Row) -> dict[str, Any]:
 
 def _loaded(text: str | None, make: Callable[[dict[str, Any]], _T]) -> _T | None:
     return make(json.loads(text)) if text else None
-
-
-def _prediction(row: sqlite3.Row) -> Prediction:
-    names = ("image_id", "label", "score", "status", "reason", "truth", "done_s", "worker")
-    top = tuple((label, score) for label, score in json.loads(row["top"]))
-    return Prediction(**{name: row[name] for name in names}, top=top)
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The script's statements one by one: `executescript` would end the transaction that makes a step whole."""
-    pending = ""
-    for line in script.splitlines(keepends=True):
-        pending += line
-        if sqlite3.complete_statement(pending):
-            yield pending
-            pending = ""
-
-
-@contextmanager
-def _plain_errors(home: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreUnavailable(
-            f"The database in {home} could not be used: {error}. Free some space or make the folder writable; "
-            "nothing that was stored is lost."
-        ) from error

@@ -156,7 +156,7 @@ def _ask_to_delete(selected: Sequence[RunSummary]) -> None:
 
 
 def _delete(run_ids: Sequence[str]) -> None:
-    state.store().delete(run_ids)
+    state.history().delete(run_ids)
 
 
 main()

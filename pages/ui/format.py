@@ -1,113 +1,58 @@
-"""Numbers, moments and foreign text as a person wants to read them; an unknown is a dash, never 0."""
+"""How numbers, moments and foreign text stand on a page: the wording of `inference`, made safe for Markdown."""
 
 from __future__ import annotations
 
-import datetime
-import math
 import re
 import unicodedata
-from collections.abc import Callable
 
-UNKNOWN = "–"
+from inference import wording
+from inference.wording import (
+    UNKNOWN,
+    bytes_,
+    count,
+    milliseconds,
+    moment,
+    percent,
+    plural,
+    rate,
+    rate_number,
+    ratio,
+    ratio_number,
+    seconds,
+    sentence_case,
+    significant,
+)
 
-_BINARY_UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
+__all__ = [
+    "UNKNOWN",
+    "bytes_",
+    "count",
+    "literal",
+    "milliseconds",
+    "moment",
+    "percent",
+    "plain",
+    "plural",
+    "rate",
+    "rate_number",
+    "ratio",
+    "ratio_number",
+    "seconds",
+    "sentence_case",
+    "shortened",
+    "significant",
+]
+
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _JOINER = "\u2060"
 # Streamlit replaces emoji and icon shortcodes, arrows and addresses in the text that is left after Markdown's
 # escapes are resolved, so a backslash cannot stop it; an invisible joiner inside the pattern does.
 _REPLACED_LATER = re.compile(r":(?=\S)|[<>~-](?=[<>=-])|(?<=www)(?=\.)|@(?=\S)")
-_SPACES = re.compile(r"\s+")
-_KEPT_INVISIBLE = ("\u200d", "\ufe0f")  # they build emoji
-
-
-def rate(images_per_s: float | None) -> str:
-    """Images per second with three significant digits, such as `28.4 images/s`."""
-    return _with_unit(images_per_s, significant, "images/s")
-
-
-def rate_number(images_per_s: float | None) -> str:
-    """The number of `rate` alone, for places whose label has the unit."""
-    return UNKNOWN if images_per_s is None or _unknown(images_per_s) else significant(images_per_s)
-
-
-def significant(number: float, digits: int = 3) -> str:
-    """A number with so many significant digits and no exponent, such as `4.10` or `1,280`."""
-    if number == 0:
-        return "0"
-    places = digits - 1 - math.floor(math.log10(abs(number)))
-    rounded = round(number, places)
-    if rounded:  # 9.996 becomes 10.00: one digit has moved in front of the point
-        places = digits - 1 - math.floor(math.log10(abs(rounded)))
-    return f"{rounded:,.{max(0, places)}f}"
-
-
-def seconds(duration_s: float | None) -> str:
-    """Seconds with one decimal under 100, two under 1, none from 100 on."""
-    return _with_unit(duration_s, _seconds_number, "s")
-
-
-def milliseconds(duration_s: float | None) -> str:
-    """A short time in milliseconds with three significant digits, such as `12.3 ms`."""
-    return _with_unit(duration_s, lambda s: significant(1000 * s), "ms")
-
-
-def ratio(times: float | None) -> str:
-    """How many times, such as `6.8 ×`; with two decimals under 2, where they decide."""
-    return UNKNOWN if _unknown(times) else f"{ratio_number(times)} ×"  # type: ignore[arg-type]  # known
-
-
-def ratio_number(times: float, *, beside: float | None = None) -> str:
-    """The number of `ratio` alone, with the decimals that suit the one `beside` it: `1.72 to 2.10`."""
-    scale = times if beside is None else beside
-    if round(scale, 2) < 2:
-        return f"{times:.2f}"
-    return f"{times:.1f}" if round(scale, 1) < 100 else f"{times:,.0f}"
-
-
-def percent(share: float | None) -> str:
-    """A share of 0 to 1 without decimals; what is not quite nothing or everything says so."""
-    if share is None or _unknown(share):
-        return UNKNOWN
-    if 0 < share < 0.005:
-        return "<1 %"
-    if 0.995 <= share < 1:
-        return ">99 %"
-    return f"{share * 100:.0f} %"
-
-
-def bytes_(size_bytes: float | None) -> str:
-    """A size in KiB, MiB, GiB or TiB, with one decimal under 10."""
-    if size_bytes is None or _unknown(size_bytes):
-        return UNKNOWN
-    for unit, name in _BINARY_UNITS:
-        amount = size_bytes / unit
-        if amount >= 1:
-            return f"{amount:.1f} {name}" if amount < 9.95 else f"{amount:,.0f} {name}"
-    return f"{size_bytes:.0f} B"
-
-
-def count(number: int | None, noun: str) -> str:
-    """`1 image`, `100 images`, `2 batches`."""
-    if number is None:
-        return UNKNOWN
-    return f"{number:,} {noun if number == 1 else plural(noun)}"
-
-
-def plural(noun: str) -> str:
-    """The regular plural of an English noun."""
-    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
-
-
-def moment(epoch_s: float | None, timezone: datetime.tzinfo | None = None) -> str:
-    """A point in time, such as `22 Nov 2025, 14:10`, in the given zone or this machine's."""
-    if epoch_s is None or _unknown(epoch_s):
-        return UNKNOWN
-    return datetime.datetime.fromtimestamp(epoch_s, timezone or _local()).strftime("%-d %b %Y, %H:%M")
 
 
 def plain(text: object) -> str:
     """Foreign text as one line; what is invisible or would reorder its surroundings is spelled out."""
-    shown = "".join(_visible(character) for character in _SPACES.sub(" ", str(text)).strip())
+    shown = wording.plain(text)
     if any(unicodedata.bidirectional(character) in ("R", "AL") for character in shown):
         return f"\u2068{shown}\u2069"  # isolated, so that it does not turn the words around it
     return shown
@@ -119,11 +64,6 @@ def literal(text: object) -> str:
     return _PUNCTUATION.sub(r"\\\1", joined)
 
 
-def sentence_case(text: str) -> str:
-    """The text with a capital at its start, and all else as it is."""
-    return text[:1].upper() + text[1:]
-
-
 def shortened(text: object, limit: int = 60) -> str:
     """`plain` text cut in the middle, so that a long file name keeps its start and its ending."""
     shown = plain(text)
@@ -131,31 +71,3 @@ def shortened(text: object, limit: int = 60) -> str:
         return shown
     tail = limit // 3
     return f"{shown[: limit - tail - 1]}…{shown[-tail:]}"
-
-
-def _with_unit(number: float | None, written: Callable[[float], str], unit: str) -> str:
-    if number is None or _unknown(number):
-        return UNKNOWN
-    return f"{written(number)} {unit}"
-
-
-def _seconds_number(duration_s: float) -> str:
-    if 0 < abs(duration_s) < 0.005:
-        return "<0.01"
-    if round(duration_s, 2) < 1:
-        return f"{duration_s:.2f}" if duration_s else "0.0"
-    return f"{duration_s:.1f}" if round(duration_s, 1) < 100 else f"{duration_s:,.0f}"
-
-
-def _unknown(number: float | None) -> bool:
-    return number is None or not math.isfinite(number)
-
-
-def _local() -> datetime.tzinfo | None:
-    return datetime.datetime.now().astimezone().tzinfo
-
-
-def _visible(character: str) -> str:
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn") and character not in _KEPT_INVISIBLE:
-        return f"⟨U+{ord(character):04X}⟩"
-    return character

@@ -16,6 +16,7 @@ from typing import Any
 import streamlit as st
 
 from inference.hardware import Hardware, detect, from_dict
+from inference.history import History
 from inference.results import Progress
 from inference.store import Store, home_folder
 from inference.supervisor import Supervisor, engine_alive
@@ -46,6 +47,11 @@ def require_app() -> None:
 def store() -> Store:
     """The store of the home folder; raises `StoreUnavailable`."""
     return Store(home_folder())
+
+
+def history() -> History:
+    """What is said of the runs of the home folder; raises `StoreUnavailable`."""
+    return History(store().database)
 
 
 def keep_engine() -> None:

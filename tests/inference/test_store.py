@@ -191,20 +191,6 @@ def test_a_run_that_was_being_cancelled_when_its_engine_died_is_cancelled(store:
     assert record.state == "cancelled"
 
 
-def test_active_runs_are_not_deleted_and_ended_ones_go_whole(store: Store) -> None:
-    ended = run_one(store)
-    (queued,) = store.enqueue([RunConfig()])
-
-    assert store.delete([ended, queued, "unknown"]) == 1
-
-    assert store.get(ended) is None
-    assert store.count() == 1
-    with sqlite3.connect(store.path) as db:
-        left = [db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] for table in ("span_chunks", "predictions")]
-    db.close()
-    assert left == [0, 0]
-
-
 def test_the_engines_last_word_replaces_the_one_before(store: Store) -> None:
     assert store.engine() is None
     words = {"engine_id": "e", "pid": 1, "process_started_at": 2.0, "heartbeat_at": 3.0, "dashboard_url": None}

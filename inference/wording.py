@@ -1,4 +1,4 @@
-"""Numbers and foreign text as a reader of an exported document wants them; an unknown is a dash, never 0."""
+"""Numbers, moments and foreign text as a person wants to read them; an unknown is a dash, never 0."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 UNKNOWN = "–"
 
@@ -32,6 +32,11 @@ def rate(images_per_s: float | None) -> str:
     return _with_unit(images_per_s, significant, "images/s")
 
 
+def rate_number(images_per_s: float | None) -> str:
+    """The number of `rate` alone, for places whose label has the unit."""
+    return UNKNOWN if images_per_s is None or not math.isfinite(images_per_s) else significant(images_per_s)
+
+
 def seconds(duration_s: float | None) -> str:
     """Seconds with one decimal under 100, two under 1, none from 100 on."""
     return _with_unit(duration_s, _seconds_number, "s")
@@ -40,6 +45,19 @@ def seconds(duration_s: float | None) -> str:
 def milliseconds(duration_s: float | None) -> str:
     """A short time in milliseconds with three significant digits, such as `12.3 ms`."""
     return _with_unit(duration_s, lambda s: significant(1000 * s), "ms")
+
+
+def ratio(times: float | None) -> str:
+    """How many times, such as `6.8 ×`; with two decimals under 2, where they decide."""
+    return UNKNOWN if times is None or not math.isfinite(times) else f"{ratio_number(times)} ×"
+
+
+def ratio_number(times: float, *, beside: float | None = None) -> str:
+    """The number of `ratio` alone, with the decimals that suit the one `beside` it: `1.72 to 2.10`."""
+    scale = times if beside is None else beside
+    if round(scale, 2) < 2:
+        return f"{times:.2f}"
+    return f"{times:.1f}" if round(scale, 1) < 100 else f"{times:,.0f}"
 
 
 def percent(share: float | None) -> str:
@@ -76,10 +94,12 @@ def plural(noun: str) -> str:
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
 
 
-def moment(epoch_s: float) -> str:
-    """A point in time with this machine's time zone, such as `22 Nov 2025, 14:10 CET`."""
-    when = datetime.fromtimestamp(epoch_s).astimezone()
-    return f"{when.day} {when:%b %Y, %H:%M %Z}"
+def moment(epoch_s: float | None, timezone: tzinfo | None = None, *, with_zone: bool = False) -> str:
+    """A point in time, such as `22 Nov 2025, 14:10`, in the given zone or this machine's, which can be named."""
+    if epoch_s is None or not math.isfinite(epoch_s):
+        return UNKNOWN
+    when = datetime.fromtimestamp(epoch_s, timezone) if timezone else datetime.fromtimestamp(epoch_s).astimezone()
+    return f"{when.day} {when:{'%b %Y, %H:%M %Z' if with_zone else '%b %Y, %H:%M'}}"
 
 
 def plain(text: object) -> str:
@@ -90,6 +110,11 @@ def plain(text: object) -> str:
 def markup(text: object) -> str:
     """Foreign text as HTML that shows it literally and keeps its writing direction to itself."""
     return f"<bdi>{html.escape(plain(text))}</bdi>"
+
+
+def sentence_case(text: str) -> str:
+    """The text with a capital at its start, and all else as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def _visible(character: str) -> str:
