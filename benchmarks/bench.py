@@ -123,9 +123,9 @@ def _configs(base: RunConfig, here: Hardware, *, backend: str, dtype: str) -> di
 
 
 def _images(dataset: str, home: Path, limit: int) -> tuple[ImageRef, ...]:
-    if dataset == listing.IMAGENETTE:
+    if listing.in_bucket(dataset):
         raise DataUnavailable("A bucket's speed is not the machine's: give a local folder, or digits.")
-    images = listing.list_local(dataset, home, limit).images
+    images = listing.list_images(dataset, home, limit).images
     if dataset == listing.DIGITS:
         ensure_samples(listing.samples_folder(home), len(images))
     return images

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference import checkpoints, listing
-from inference.errors import DataUnavailable
 from inference.listing import ImageRef
 
 PROBE_TIMEOUT_S = 4.0
@@ -96,24 +95,13 @@ def preview(dataset: str, home: Path, count: int = 4) -> list[ImageRef]:
 
     Raises `DataUnavailable` with the reason.
     """
-    if dataset == listing.IMAGENETTE:
-        return []
-    return list(listing.list_local(dataset, home, count).images)
+    return [] if listing.in_bucket(dataset) else list(listing.list_images(dataset, home, count).images)
 
 
 def image_path(dataset: str, image_id: str, home: Path) -> Path | None:
     """Where an image of a data set lies on this machine; None if it lies elsewhere, or outside its folder."""
-    try:
-        root = listing.root_folder(listing.absolute(dataset), home)
-    except DataUnavailable:
-        return None
-    if root is None:
-        return None
-    try:
-        path = (root / image_id).resolve()
-        return path if path.is_relative_to(root.resolve()) and path.is_file() else None
-    except (OSError, RuntimeError, ValueError):  # a name too long, links in a circle, a null character
-        return None
+    found = listing.image_file(dataset, image_id, home)
+    return found[0] if found and found[1] is None else None
 
 
 def _hub_state(model_id: str) -> tuple[str, str]:

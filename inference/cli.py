@@ -187,8 +187,8 @@ def _config(options: argparse.Namespace, strategy: str, *, lenient: bool = False
         backend="compile" if options.compile else options.backend,
     )
     config = config.as_strategy(strategy)
-    if config.dataset != listing.IMAGENETTE:
-        listing.list_local(config.dataset, home_folder(), 1)  # an empty folder is found out before anything starts
+    if not listing.in_bucket(config.dataset):
+        listing.list_images(config.dataset, home_folder(), 1)  # an empty folder is found out before anything starts
     verdict = preflight.check(config, found)
     if not verdict.fits:
         raise DoesNotFit(f"this does not fit this machine: {verdict.sentence}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import ray.data
-from pyarrow import fs
 from ray.data import TaskPoolStrategy
 
-from inference.listing import IMAGENETTE_REGION, ImageRef, bucket_filesystem, read_listed
+from inference import buckets, lists
+from inference.listing import IMAGENETTE_OBJECTS, IMAGENETTE_REGION, ImageRef, read_listed
 from inference.recorder import recorder_of_process
 from inference.results import READER
 
@@ -36,7 +37,13 @@ def image_bytes(
     """
     size = rows_per_block(len(images), batch_size)
     blocks = [
-        pa.table({"image_id": [i.image_id for i in part], "uri": [i.uri for i in part]})
+        pa.table(
+            {
+                "image_id": [i.image_id for i in part],
+                "uri": [i.uri for i in part],
+                "row": pa.array([i.row for i in part], pa.int64()),
+            }
+        )
         for part in (images[start : start + size] for start in range(0, len(images), size))
     ]
     return ray.data.from_arrow(blocks).map_batches(
@@ -53,7 +60,7 @@ def read_block(block: pa.Table, run_started_at: float) -> pa.Table:
     """Read the files that `uri` names; a file that cannot be read becomes a row with the reason."""
     recorder = recorder_of_process(READER, run_started_at)
     with recorder.span("read", images=len(block)):
-        contents = [_read(uri) for uri in block["uri"].to_pylist()]
+        contents = _contents(block["uri"].to_pylist(), block["row"].to_pylist())
     first_row_only = [recorder.drain()] + [""] * (len(block) - 1)
     return pa.table(
         {
@@ -65,21 +72,29 @@ def read_block(block: pa.Table, run_started_at: float) -> pa.Table:
     )
 
 
+def _contents(uris: Sequence[str], rows: Sequence[int | None]) -> list[tuple[bytes | None, str | None]]:
+    """The bytes of each image, or the reason why there are none."""
+    in_lists = {file: _rows_of_list(file, uris, rows) for file, row in zip(uris, rows, strict=True) if row is not None}
+    return [_read(uri) if row is None else in_lists[uri][row] for uri, row in zip(uris, rows, strict=True)]
+
+
+def _rows_of_list(
+    file: str, uris: Sequence[str], rows: Sequence[int | None]
+) -> Mapping[int, tuple[bytes | None, str | None]]:
+    """The images that lie in one Parquet list, read together: a row group holds many."""
+    wanted = [row for uri, row in zip(uris, rows, strict=True) if uri == file and row is not None]
+    try:
+        found = lists.image_bytes(Path(file), wanted)
+    except OSError as error:
+        return {row: (None, f"the list could not be read: {error.strerror or error}") for row in wanted}
+    return {row: (data, None if data else "this row of the list holds no image") for row, data in found.items()}
+
+
 def _read(uri: str) -> tuple[bytes | None, str | None]:
     try:
-        if uri.startswith("s3://"):
-            with _bucket().open_input_file(uri.removeprefix("s3://")) as file:
-                return file.read(), None
+        if uri.startswith(buckets.SCHEME):
+            region = IMAGENETTE_REGION if uri.startswith(IMAGENETTE_OBJECTS) else None
+            return buckets.read(uri, region), None
         return read_listed(Path(uri)), None
     except OSError as error:
         return None, f"the file could not be read: {error.strerror or error}"
-
-
-_buckets: list[fs.FileSystem] = []
-
-
-def _bucket() -> fs.FileSystem:
-    """This process's connection to S3, made once."""
-    if not _buckets:
-        _buckets.append(bucket_filesystem(IMAGENETTE_REGION))
-    return _buckets[0]

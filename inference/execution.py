@@ -81,7 +81,7 @@ def measure_limit(
     `backend` is one that runs had.
     Raises `RunCancelled` when `keep_going` says no, and another `BatchscopeError` where it cannot be measured.
     """
-    if key.dataset == listing.IMAGENETTE:
+    if listing.in_bucket(key.dataset):
         raise DataUnavailable("The limit is not known for images that are read over a network.")
     config = RunConfig(strategy="pipelined", model=key.model, dataset=key.dataset, dtype=key.dtype, backend=backend)
 
@@ -89,7 +89,9 @@ def measure_limit(
         ray_session.in_worker(_make_untrained_resnet50, folder)
 
     folder = checkpoints.folder_of(key.model, home, make_untrained=make_untrained)
-    images = listing.list_local(key.dataset, home, LIMIT_IMAGES).images
+    images = listing.list_images(key.dataset, home, LIMIT_IMAGES).images
+    if any(image.row is not None or "://" in image.uri for image in images):
+        raise DataUnavailable("The limit is not known for images that are no files of their own on this machine.")
     return ceiling.measure(ceiling.job_for(config, hardware, folder, tuple(i.uri for i in images)), keep_going)
 
 
@@ -115,6 +117,7 @@ class Execution:
         self._pending_samples: list[Sample] = []
         self._pending_predictions: list[Prediction] = []
         self._plan: str | None = None
+        self._model_folder: Path | None = None
 
     def perform(self) -> None:
         """Run it, and give it its end state whatever happens."""
@@ -139,6 +142,16 @@ class Execution:
             samples=self._pending_samples,
             predictions=self._pending_predictions,
         )
+        if state == "finished" and self._config.strategy in ONE_BY_ONE:
+            self._find_geometry()
+
+    def _find_geometry(self) -> None:
+        """Keep how the model saw the pictures; after the end, since finding out may take a worker some seconds."""
+        try:
+            if self._model_folder is not None:
+                self._store.save_geometry(self._record.id, self._ray.geometry_of(self._model_folder))
+        except Exception:  # only a page wants it, and the run has ended well
+            log.exception("geometry of run %s", self._record.id)
 
     def _perform(self) -> None:
         verdict = preflight.check(self._config, self._hardware)
@@ -148,6 +161,7 @@ class Execution:
         images = self._images()
         self._say("finding the model")
         model_folder = checkpoints.folder_of(self._config.model, self._store.home, make_untrained=self._make_untrained)
+        self._model_folder = model_folder
         if self._record.comparison_id is not None and not self._ray.rehearsed:
             self._say("rehearsing")
             rehearse(self._ray, self._store.home, self._hardware, lambda: not self._must_stop())
@@ -162,11 +176,15 @@ class Execution:
         self._run(images, model_folder)
 
     def _run(self, images: ImageList, model_folder: Path) -> None:
+        geometry = None
+        if self._config.strategy not in ONE_BY_ONE:
+            geometry = self._ray.geometry_of(model_folder)
+            self._store.save_geometry(self._record.id, geometry)
         events = runner.run(
             self._config,
             images,
             model_folder=str(model_folder),
-            geometry=None if self._config.strategy in ONE_BY_ONE else self._ray.geometry_of(model_folder),
+            geometry=geometry,
             reader_cpus=preflight.reader_cpus(self._hardware),
             runtime_env=self._ray.warm.runtime_env,
         )
@@ -220,17 +238,9 @@ class Execution:
 
     def _images(self) -> ImageList:
         config = self._config
-        if config.dataset == listing.IMAGENETTE:
-            images = listing.list_bucket(
-                listing.IMAGENETTE_URI,
-                config.limit,
-                listing.IMAGENETTE_LABELS,
-                region=listing.IMAGENETTE_REGION,
-            )
-        else:
-            if config.dataset == listing.DIGITS:
-                self._make_samples(min(config.limit, SAMPLE_COUNT))
-            images = listing.list_local(config.dataset, self._store.home, config.limit)
+        if config.dataset == listing.DIGITS:
+            self._make_samples(min(config.limit, SAMPLE_COUNT))
+        images = listing.list_images(config.dataset, self._store.home, config.limit)
         if images.skipped:
             self._messages.append(f"{images.skipped} entries were skipped: no regular files in this folder.")
         if len(images.images) < config.limit:
@@ -272,7 +282,7 @@ def _make_untrained_resnet50(folder: Path) -> None:
 def _warm_file_cache(images: ImageList, model_folder: Path) -> None:
     """Read every local file once, so that the first strategy of a comparison does not pay for the disk alone."""
     remaining = MAX_CACHE_WARMING_BYTES
-    paths = [image.path for image in images.images if "://" not in image.uri]
+    paths = dict.fromkeys(image.path for image in images.images if "://" not in image.uri)
     for path in [*model_folder.glob("*.safetensors"), *paths]:
         with contextlib.suppress(OSError):  # the run itself reports what cannot be read
             remaining -= len(path.read_bytes())

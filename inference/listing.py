@@ -1,28 +1,33 @@
-"""A data set's name or path → the list of its images, in a fixed order. Nothing is decoded here."""
+"""A data set's name or path → the list of its images, in a fixed order. Nothing is decoded here.
+
+A data set is a name from the catalogue, a folder, a pattern such as `photos/**/*.png`, a list in a CSV or Parquet file,
+or a folder of a bucket.
+"""
 
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import random
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
+from inference import buckets, folders, lists
 from inference.bundled.samples import SAMPLE_COUNT, sample_name, sample_truth
 from inference.errors import DataUnavailable
 from inference.images import EXTENSIONS
 
-if TYPE_CHECKING:
-    from pyarrow import fs
-
 DIGITS = "digits"
 IMAGENETTE = "imagenette"
 IMAGENETTE_URI = "s3://ray-benchmark-data/imagenette2/train/"
-"""A public bucket, read without credentials: `s3://anonymous@ray-benchmark-data/imagenette2/train/` for Ray."""
+"""A public bucket, read without credentials."""
 IMAGENETTE_REGION = "us-west-2"
+IMAGENETTE_OBJECTS = IMAGENETTE_URI.replace("s3://", "s3://anonymous@")
 IMAGENETTE_LABELS = {
     "n01440764": "tench",
     "n02102040": "English springer",
@@ -40,6 +45,15 @@ IMAGENETTE_LABELS = {
 _IMAGENET_NAME = re.compile(r"^n\d{8}_(?P<label>.+)$")
 
 
+MOST_LISTED = 1_000_000
+"""A data set of more images is cut off here before some are drawn by lot."""
+
+SPLITS = ("train", "training", "val", "valid", "validation", "test", "dev")
+"""Folders that part a data set, as in the `imagefolder` layout, and are no labels."""
+METADATA = ("metadata.csv", "metadata.parquet")
+"""Lists beside the images of an `imagefolder` that tell their labels."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRef:
     """One image of a data set, not read yet."""
@@ -49,6 +63,8 @@ class ImageRef:
     uri: str
     """An absolute local path, or `s3://bucket/key`."""
     truth: str | None = None
+    row: int | None = None
+    """Where it lies in the Parquet list at `uri`; None for a file of its own."""
 
     @property
     def path(self) -> Path:
@@ -62,7 +78,7 @@ class ImageList:
 
     images: tuple[ImageRef, ...]
     found: int
-    """Images that the data set has, at least: listing stops a little beyond what was asked for."""
+    """Images that the data set has, at least: listing the first ones stops a little beyond what was asked for."""
     skipped: int = 0
     """Entries that were passed over: no regular file, a link that leads out of the folder, a name that is no text,
     a sub-folder that may not be read."""
@@ -73,58 +89,186 @@ def samples_folder(home: Path) -> Path:
     return home / "datasets" / DIGITS
 
 
+def in_bucket(dataset: str) -> bool:
+    """Whether the images lie in a bucket."""
+    return dataset == IMAGENETTE or dataset.startswith(buckets.SCHEME)
+
+
 def root_folder(dataset: str, home: Path) -> Path | None:
     """The local folder that holds a data set; None for one in a bucket."""
     if dataset == DIGITS:
         return samples_folder(home)
-    return None if dataset == IMAGENETTE else Path(dataset)
+    if in_bucket(dataset):
+        return None
+    path = Path(dataset)
+    if _is_pattern(dataset):
+        return _fixed_part(path)
+    return path.parent if _is_list(path) else path
 
 
 def absolute(dataset: str) -> str:
-    """The data set as every process understands it: a catalogue name, or an absolute path.
+    """The data set as every process understands it: a catalogue name, an address in S3, or an absolute path.
 
-    Raises `DataUnavailable` for an address that is not a local path. A blank name stays one: `RunConfig` refuses it.
+    Raises `DataUnavailable` for an address of another kind and for a path that may not be read. A blank name stays
+    one: `RunConfig` refuses it.
     """
     if dataset in (DIGITS, IMAGENETTE) or not dataset.strip():
         return dataset
+    if dataset.startswith(buckets.SCHEME):
+        buckets.Address.of(dataset)
+        return dataset
     if "://" in dataset or dataset.startswith(("\\\\", "//")):
         raise DataUnavailable(
-            f"{dataset} is not a data set that can be read: give the path of a local folder, "
-            f"or one of {DIGITS}, {IMAGENETTE}."
+            f"{dataset} is not a data set that can be read: give the path of a local folder or list, "
+            f"s3://bucket/folder, or one of {DIGITS}, {IMAGENETTE}."
         )
-    try:
-        return str(Path(dataset).expanduser().resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # no such user, links in a circle, a null character
-        raise DataUnavailable(
-            f"{dataset!r} is not the path of a folder: {str(error).rstrip('.')}. Give another one."
-        ) from error
+    if _is_pattern(dataset):
+        root = _fixed_part(Path(dataset).expanduser())
+        rest = Path(dataset).expanduser().relative_to(root)
+        if ".." in rest.parts:
+            raise DataUnavailable(f"{dataset} leads out of its own folder: leave out the `..` behind the pattern.")
+        return str(folders.resolved(root) / rest)
+    return str(folders.resolved(Path(dataset)))
 
 
-def list_local(dataset: str, home: Path, limit: int) -> ImageList:
-    """The first `limit` images of the digits samples or of a local folder: a folder's files, then its sub-folders'.
+def list_images(dataset: str, home: Path, limit: int, *, seed: int | None = None) -> ImageList:
+    """The first `limit` images of a data set, or with a `seed` as many drawn by lot, in the data set's order.
 
-    Raises `DataUnavailable` when the folder is missing, unreadable, or holds no image.
+    Raises `DataUnavailable` when it is missing, unreadable, unreachable, or holds no image.
     """
-    if dataset == DIGITS:
-        return list_samples(home, limit)
-    root = Path(absolute(dataset))
-    _require_readable(root)
-    images: list[ImageRef] = []
     skipped: list[object] = []
-    for relative in _walk(root, on_error=skipped.append):
-        target = _target(root, relative)
-        if target is None:
-            skipped.append(relative)
-        else:
-            images.append(ImageRef(image_id=str(relative), uri=str(target), truth=_truth(relative)))
-        if len(images) > limit:  # one beyond tells that there are more
-            break
+    candidates = _candidates(absolute(dataset), home, skipped)
+    if seed is None:
+        images = list(islice(candidates, limit + 1))  # one beyond tells that there are more
+        found, images = len(images), images[:limit]
+    else:
+        everything = list(islice(candidates, MOST_LISTED))
+        found = len(everything)
+        drawn = random.Random(seed).sample(range(found), min(limit, found))  # noqa: S311  # a sample, no secret
+        images = [everything[place] for place in sorted(drawn)]
     if not images:
         but = f" ({len(skipped)} entries were passed over)" if skipped else ""
-        raise DataUnavailable(
-            f"The folder {root} holds no images{but}: looked for {', '.join(EXTENSIONS)}, also in sub-folders."
-        )
-    return ImageList(images=tuple(images[:limit]), found=len(images), skipped=len(skipped))
+        where = "also in sub-folders" if not _is_list(Path(dataset)) else "by their paths from the list's folder"
+        raise DataUnavailable(f"{dataset} holds no images{but}: looked for {', '.join(EXTENSIONS)}, {where}.")
+    if dataset == DIGITS:
+        found = SAMPLE_COUNT
+    return ImageList(images=tuple(images), found=found, skipped=len(skipped))
+
+
+def list_samples(home: Path, limit: int) -> ImageList:
+    """The first `limit` digits samples, whether they are made yet or not."""
+    return list_images(DIGITS, home, min(limit, SAMPLE_COUNT))
+
+
+def image_file(dataset: str, image_id: str, home: Path) -> tuple[Path, int | None] | None:
+    """Where an image of a data set lies on this machine: a file, and the row in it where that is a Parquet list.
+
+    None if it lies elsewhere, in a folder that may not be read, or nowhere.
+    """
+    try:
+        root = root_folder(absolute(dataset), home)
+        if root is None:
+            return None
+        file, row = (root / image_id), None
+        if file.parent.suffix == ".parquet" and file.name.isdecimal():
+            file, row = file.parent, int(file.name)
+        real = folders.resolved(file)
+        inside = _is_list(Path(dataset)) or real.is_relative_to(root.resolve())
+        return (real, row) if inside and real.is_file() else None
+    except (OSError, RuntimeError, ValueError, DataUnavailable):  # a name too long, links in a circle, a null character
+        return None
+
+
+def _candidates(dataset: str, home: Path, skipped: list[object]) -> Iterator[ImageRef]:
+    """The images of a data set one after the other; what is passed over is added to `skipped`."""
+    if dataset == DIGITS:
+        folder = samples_folder(home)
+        names = (sample_name(index) for index in range(SAMPLE_COUNT))
+        return (ImageRef(image_id=name, uri=str(folder / name), truth=sample_truth(name)) for name in names)
+    if in_bucket(dataset):
+        return _of_bucket(dataset)
+    path = Path(dataset)
+    if _is_pattern(dataset):
+        return _of_pattern(path, skipped)
+    if _is_list(path):
+        return _of_list(path, skipped)
+    return _of_folder(path, skipped)
+
+
+def _of_bucket(dataset: str) -> Iterator[ImageRef]:
+    known = dataset == IMAGENETTE
+    address = replace(buckets.Address.of(IMAGENETTE_URI), anonymous=True) if known else buckets.Address.of(dataset)
+    region = IMAGENETTE_REGION if known else None
+    start = f"{buckets.SCHEME}{'anonymous@' if address.anonymous else ''}{address.path}"
+    for key in buckets.keys(address, region=region):
+        folder = PurePosixPath(key)
+        yield ImageRef(image_id=key, uri=f"{start}/{key}", truth=_truth(folder) if len(folder.parts) > 1 else None)
+
+
+def _of_pattern(pattern: Path, skipped: list[object]) -> Iterator[ImageRef]:
+    root = _fixed_part(pattern)
+    _require_readable(root)
+    for path in sorted(root.glob(str(pattern.relative_to(root)))):
+        if path.name.lower().endswith(EXTENSIONS):
+            yield from _checked(root, PurePosixPath(path.relative_to(root).as_posix()), skipped)
+
+
+def _of_folder(root: Path, skipped: list[object]) -> Iterator[ImageRef]:
+    """A folder's files, then its sub-folders'; where there are none, the images of the Parquet lists in it."""
+    _require_readable(root)
+    truths = _metadata(root)
+    empty = True
+    for relative in _walk(root, on_error=skipped.append):
+        for image in _checked(root, relative, skipped):
+            empty = False
+            truth = truths.get(image.image_id, image.truth)
+            yield ImageRef(image_id=image.image_id, uri=image.uri, truth=truth)
+    if empty:
+        for file in sorted(root.rglob("*.parquet")):
+            yield from _of_list(file, skipped, root=root)
+
+
+def _of_list(file: Path, skipped: list[object], *, root: Path | None = None) -> Iterator[ImageRef]:
+    """The images that a list names or holds; a name that leads nowhere, or comes again, is passed over."""
+    if lists.holds_images(file):
+        below = file.relative_to(root).as_posix() if root else file.name
+        for listed in lists.rows(file):
+            yield ImageRef(image_id=f"{below}/{listed.row:06d}", uri=str(file), truth=listed.truth, row=listed.row)
+        return
+    seen: set[str] = set()
+    for listed in lists.rows(file):
+        uri = _listed_uri(file, listed.path)
+        if listed.path is None or uri is None or listed.path in seen:
+            skipped.append(listed.path)
+            continue
+        seen.add(listed.path)
+        yield ImageRef(image_id=listed.path, uri=uri, truth=listed.truth)
+
+
+def _listed_uri(file: Path, written: str | None) -> str | None:
+    """What a path in a list stands for; None for no regular file, or one that may not be read."""
+    if not written:
+        return None
+    try:
+        if written.startswith(buckets.SCHEME):
+            buckets.Address.of(written)
+            return written
+        written.encode()
+        path = folders.resolved(file.parent / written)
+        return str(path) if stat.S_ISREG(path.stat().st_mode) else None
+    except (OSError, RuntimeError, ValueError, DataUnavailable):
+        return None
+
+
+def _metadata(root: Path) -> dict[str, str]:
+    """The labels that a list beside the images tells, by image id; empty without one."""
+    file = next((root / name for name in METADATA if (root / name).is_file()), None)
+    if file is None:
+        return {}
+    try:
+        return {str(PurePosixPath(row.path)): row.truth for row in lists.rows(file) if row.path and row.truth}
+    except DataUnavailable:
+        return {}  # some other file of that name
 
 
 def _require_readable(root: Path) -> None:
@@ -135,45 +279,37 @@ def _require_readable(root: Path) -> None:
     except FileNotFoundError:
         raise DataUnavailable(f"There is no folder {root}. Give the path of a folder with images.") from None
     except NotADirectoryError:
-        raise DataUnavailable(f"{root} is not a folder. Give the path of the folder that it lies in.") from None
+        raise DataUnavailable(
+            f"{root} is neither a folder nor a list that ends in {' or '.join(lists.ENDINGS)}. Give the path of the "
+            "folder that it lies in."
+        ) from None
     except PermissionError:
         raise DataUnavailable(f"The folder {root} may not be read: change its permissions or choose another.") from None
     except OSError as error:
         raise DataUnavailable(f"The folder {root} cannot be read: {error.strerror}. Choose another.") from error
 
 
-def list_samples(home: Path, limit: int) -> ImageList:
-    """The first `limit` digits samples, whether they are made yet or not."""
-    folder = samples_folder(home)
-    names = [sample_name(index) for index in range(min(limit, SAMPLE_COUNT))]
-    images = tuple(ImageRef(image_id=name, uri=str(folder / name), truth=sample_truth(name)) for name in names)
-    return ImageList(images=images, found=SAMPLE_COUNT)
+def _is_list(path: Path) -> bool:
+    return path.suffix.lower() in lists.ENDINGS
 
 
-def list_bucket(root_uri: str, limit: int, labels: dict[str, str], *, region: str | None = None) -> ImageList:
-    """The first `limit` images below an `s3://` prefix, sorted by key; read without credentials.
+def _is_pattern(dataset: str) -> bool:
+    """Whether it is a pattern: a folder may have such signs in its name, and is then meant itself."""
+    return glob.has_magic(dataset) and not os.path.lexists(os.path.expanduser(dataset))
 
-    Raises `DataUnavailable` when the bucket cannot be reached or listed.
-    """
-    from pyarrow import fs
 
-    prefix = root_uri.removeprefix("s3://").rstrip("/")
-    try:
-        entries = bucket_filesystem(region).get_file_info(fs.FileSelector(prefix, recursive=True))
-    except OSError as error:
-        raise DataUnavailable(
-            f"{root_uri} could not be listed: {_bucket_reason(error)}. It is read without credentials over "
-            f"the network: check that this machine reaches it, or choose {DIGITS}, which needs no network."
-        ) from error
-    keys = sorted(e.path for e in entries if e.is_file and e.path.lower().endswith(EXTENSIONS))
-    if not keys:
-        raise DataUnavailable(f"{root_uri} holds no images.")
-    images = []
-    for key in keys[:limit]:
-        relative = PurePosixPath(key).relative_to(prefix)
-        truth = labels.get(relative.parts[0], relative.parts[0]) if len(relative.parts) > 1 else None
-        images.append(ImageRef(image_id=str(relative), uri=f"s3://{key}", truth=truth))
-    return ImageList(images=tuple(images), found=len(keys))
+def _fixed_part(pattern: Path) -> Path:
+    """The folder in front of a pattern's first sign that stands for others."""
+    fixed = next((parent for parent in pattern.parents if not glob.has_magic(str(parent))), Path())
+    return fixed
+
+
+def _checked(root: Path, relative: PurePosixPath, skipped: list[object]) -> Iterator[ImageRef]:
+    target = _target(root, relative)
+    if target is None:
+        skipped.append(relative)
+    else:
+        yield ImageRef(image_id=str(relative), uri=str(target), truth=_truth(relative))
 
 
 def read_listed(path: Path) -> bytes:
@@ -193,28 +329,6 @@ def read_listed(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file any more", str(path))
         return file.read()
-
-
-def bucket_filesystem(region: str | None = None) -> fs.S3FileSystem:
-    """Anonymous access to S3, answering within seconds; `AWS_ENDPOINT_URL` points it at another server."""
-    from pyarrow import fs
-
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return fs.S3FileSystem(
-        anonymous=True,
-        region=region,
-        endpoint_override=endpoint,
-        scheme="http" if endpoint and endpoint.startswith("http://") else "https",
-        connect_timeout=3,
-        request_timeout=5,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
-    )
-
-
-def _bucket_reason(error: OSError) -> str:
-    """The part of an Arrow S3 error that tells a person something."""
-    text = str(error).partition(" operation: ")[2] or str(error)
-    return re.sub(r"^curlCode: \d+, |;? ?\(Request ID: [^)]*\)|\.$", "", text).strip() or "no reason given"
 
 
 def _walk(root: Path, on_error: Callable[[OSError], None]) -> Iterator[PurePosixPath]:
@@ -238,7 +352,10 @@ def _target(root: Path, relative: PurePosixPath) -> Path | None:
 
 def _truth(relative: PurePosixPath) -> str | None:
     """The label that the path tells: a sub-folder's name, or the end of an ImageNet file name."""
-    if len(relative.parts) > 1:
-        return IMAGENETTE_LABELS.get(relative.parts[0], relative.parts[0])
+    names = relative.parts[:-1]
+    if names and names[0].lower() in SPLITS:
+        names = names[1:]
+    if names:
+        return IMAGENETTE_LABELS.get(names[0], names[0])
     named = _IMAGENET_NAME.match(relative.stem)
     return named["label"].replace("_", " ") if named else None
