@@ -51,8 +51,17 @@ class Address:
         return f"{self.bucket}/{self.key}" if self.key else self.bucket
 
 
-def keys(address: Address, *, region: str | None = None) -> list[str]:
-    """The keys of all images below an address, sorted, relative to it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """An image in a bucket."""
+
+    key: str
+    """Relative to the address that was listed."""
+    size_bytes: int
+
+
+def stored(address: Address, *, region: str | None = None) -> list[Stored]:
+    """All images below an address, sorted by key.
 
     Raises `DataUnavailable` within ten seconds when the bucket cannot be reached or listed.
     """
@@ -62,10 +71,14 @@ def keys(address: Address, *, region: str | None = None) -> list[str]:
         entries = filesystem(address.anonymous, region).get_file_info(fs.FileSelector(address.path, recursive=True))
     except OSError as error:
         raise DataUnavailable(_why_not_listed(address, error)) from error
-    paths = sorted(e.path for e in entries if e.is_file and e.path.lower().endswith(EXTENSIONS))
-    if not paths:
+    images = [
+        Stored(key=entry.path.removeprefix(f"{address.path}/"), size_bytes=entry.size)
+        for entry in entries
+        if entry.is_file and entry.path.lower().endswith(EXTENSIONS)
+    ]
+    if not images:
         raise DataUnavailable(f"s3://{address.path} holds no images: looked for {', '.join(EXTENSIONS)}.")
-    return [path.removeprefix(f"{address.path}/") for path in paths]
+    return sorted(images, key=lambda image: image.key)
 
 
 def read(uri: str, region: str | None = None) -> bytes:

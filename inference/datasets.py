@@ -9,8 +9,8 @@ import pyarrow as pa
 import ray.data
 from ray.data import TaskPoolStrategy
 
-from inference import buckets, lists
-from inference.listing import IMAGENETTE_OBJECTS, IMAGENETTE_REGION, ImageRef, read_listed
+from inference import lists
+from inference.listing import ImageRef, read_image
 from inference.recorder import recorder_of_process
 from inference.results import READER
 
@@ -92,9 +92,6 @@ def _rows_of_list(
 
 def _read(uri: str) -> tuple[bytes | None, str | None]:
     try:
-        if uri.startswith(buckets.SCHEME):
-            region = IMAGENETTE_REGION if uri.startswith(IMAGENETTE_OBJECTS) else None
-            return buckets.read(uri, region), None
-        return read_listed(Path(uri)), None
+        return read_image(ImageRef(image_id=uri, uri=uri)), None
     except OSError as error:
         return None, f"the file could not be read: {error.strerror or error}"

@@ -65,6 +65,8 @@ class ImageRef:
     truth: str | None = None
     row: int | None = None
     """Where it lies in the Parquet list at `uri`; None for a file of its own."""
+    size_bytes: int | None = None
+    """Of its file, where listing tells it."""
 
     @property
     def path(self) -> Path:
@@ -200,9 +202,10 @@ def _of_bucket(dataset: str) -> Iterator[ImageRef]:
     address = replace(buckets.Address.of(IMAGENETTE_URI), anonymous=True) if known else buckets.Address.of(dataset)
     region = IMAGENETTE_REGION if known else None
     start = f"{buckets.SCHEME}{'anonymous@' if address.anonymous else ''}{address.path}"
-    for key in buckets.keys(address, region=region):
-        folder = PurePosixPath(key)
-        yield ImageRef(image_id=key, uri=f"{start}/{key}", truth=_truth(folder) if len(folder.parts) > 1 else None)
+    for image in buckets.stored(address, region=region):
+        folder = PurePosixPath(image.key)
+        truth = _truth(folder) if len(folder.parts) > 1 else None
+        yield ImageRef(image_id=image.key, uri=f"{start}/{image.key}", truth=truth, size_bytes=image.size_bytes)
 
 
 def _of_pattern(pattern: Path, skipped: list[object]) -> Iterator[ImageRef]:
@@ -310,6 +313,18 @@ def _checked(root: Path, relative: PurePosixPath, skipped: list[object]) -> Iter
         skipped.append(relative)
     else:
         yield ImageRef(image_id=str(relative), uri=str(target), truth=_truth(relative))
+
+
+def read_image(image: ImageRef) -> bytes:
+    """The bytes of one image, wherever it lies. Raises `OSError`."""
+    if image.row is not None:
+        data = lists.image_bytes(image.path, [image.row]).get(image.row)
+        if not data:
+            raise OSError(errno.ENODATA, "this row of the list holds no image")
+        return data
+    if image.uri.startswith(buckets.SCHEME):
+        return buckets.read(image.uri, IMAGENETTE_REGION if image.uri.startswith(IMAGENETTE_OBJECTS) else None)
+    return read_listed(image.path)
 
 
 def read_listed(path: Path) -> bytes:
