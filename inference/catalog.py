@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference import checkpoints, listing
+from inference import checkpoints, hub, listing
 from inference.listing import ImageRef
 
 PROBE_TIMEOUT_S = 4.0
@@ -105,9 +105,9 @@ def image_path(dataset: str, image_id: str, home: Path) -> Path | None:
 
 
 def _hub_state(model_id: str) -> tuple[str, str]:
-    if checkpoints.is_cached(model_id):
+    if hub.is_cached(model_id):
         return "cached", "Cached: works with no network."
-    if checkpoints.is_offline():
+    if hub.is_offline():
         return "unreachable", "Not cached, and HF_HUB_OFFLINE is set."
     return _probed(
         f"model {model_id}",
@@ -117,7 +117,7 @@ def _hub_state(model_id: str) -> tuple[str, str]:
 
 
 def _ask_hub(model_id: str) -> tuple[str, str]:
-    size = checkpoints.download_bytes(model_id, timeout_s=PROBE_TIMEOUT_S)
+    size = hub.download_bytes(model_id, timeout_s=PROBE_TIMEOUT_S)
     return "download", f"Needs a download of {size / 1e6:.0f} MB."
 
 

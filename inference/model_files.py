@@ -1,0 +1,82 @@
+"""Which files are a model that we are willing to load: an image classifier, whole, in safetensors, without code.
+
+`config.json` is read as data, before any class is chosen.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from inference.errors import ModelUnavailable
+
+WEIGHTS = ".safetensors"
+PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+
+def check(folder: Path, model: str) -> None:
+    """Raise `ModelUnavailable` unless the folder holds an image classifier that is safe to load, whole."""
+    try:
+        config = (folder / "config.json").read_bytes()
+    except FileNotFoundError:
+        raise no_config(model) from None
+    except OSError as error:
+        raise ModelUnavailable(f"The config.json of {model} cannot be read: {error.strerror}.") from error
+    check_config(config, model)
+    check_whole(folder, model)
+
+
+def no_config(model: str) -> ModelUnavailable:
+    """What to say of a model without its configuration."""
+    return ModelUnavailable(f"{model} has no config.json: it is not a Transformers model.")
+
+
+def check_whole(folder: Path, model: str) -> None:
+    """Raise `ModelUnavailable` unless everything that loading takes is there."""
+    check_files({path.name for path in folder.iterdir() if path.is_file()}, model)
+    missing = _missing_shards(folder)
+    if missing:
+        raise ModelUnavailable(f"{model} is not whole: {missing[0]} is missing. Copy or download it again.")
+
+
+def check_config(text: bytes, model: str) -> None:
+    """Raise `ModelUnavailable` unless a `config.json` asks for an image classifier of Transformers' own."""
+    try:
+        config = json.loads(text)
+        architectures = tuple(config.get("architectures") or ())
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ModelUnavailable(f"The config.json of {model} cannot be read: {error}.") from error
+    if "auto_map" in config:
+        raise ModelUnavailable(f"{model} brings its own code (auto_map), which is never run here. Choose another.")
+    if not any(str(name).endswith("ForImageClassification") for name in architectures):
+        named = ", ".join(str(name) for name in architectures) or "nothing that it names"
+        raise ModelUnavailable(
+            f"{model} is not an image classifier: its architecture is {named}, not one that ends in "
+            "ForImageClassification."
+        )
+
+
+def check_files(names: set[str], model: str) -> None:
+    """Raise `ModelUnavailable` unless weights and image processor are among these files."""
+    if not any(name.endswith(WEIGHTS) for name in names):
+        raise ModelUnavailable(
+            f"{model} has no safetensors weights. Pickled weights can run code and are not loaded: convert them "
+            "with save_pretrained, or choose another model."
+        )
+    if names.isdisjoint(PREPROCESSORS):
+        raise ModelUnavailable(
+            f"{model} has no {PREPROCESSORS[0]}, which says how its images are prepared: save its image processor "
+            "beside it, or choose another model."
+        )
+
+
+def _missing_shards(folder: Path) -> list[str]:
+    """Weight files that an index in the folder names and the folder lacks; an index that cannot be read itself."""
+    missing = []
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            named = set(json.loads(index.read_bytes())["weight_map"].values())
+            missing += sorted(name for name in named if not (folder / name).is_file())
+        except (ValueError, KeyError, AttributeError, TypeError, OSError):
+            missing.append(index.name)
+    return missing
