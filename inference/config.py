@@ -24,6 +24,13 @@ MAX_BATCH_SIZE = 1024
 MAX_CONCURRENCY = 256
 MAX_IMAGES = 1_000_000
 MAX_REPEATS = 20
+MAX_LABELS = 1000
+MAX_MEMBERS = 8
+MAX_SEED = 2**31 - 1
+
+COMBINATIONS = ("mean", "highest", "vote")
+"""How the answers of an ensemble's models become one: the label with the best mean score, the one with the highest
+single score, or the one that most models put first, the mean score deciding where votes are equal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +43,18 @@ class RunConfig:
     strategy: str = "actor"
     model: str = "digits"
     """A name from the catalogue, a local folder, or a model id on the Hugging Face hub."""
+    labels: tuple[str, ...] = ()
+    """What a model that compares pictures with texts chooses from; empty for a model with labels of its own."""
+    members: tuple[str, ...] = ()
+    """Further models, which together with `model` are an ensemble."""
+    combine: str = "mean"
+    """One of `COMBINATIONS`; matters to an ensemble alone."""
     dataset: str = "digits"
-    """A name from the catalogue, or a local folder."""
+    """A name from the catalogue, a local folder, pattern or list, or a folder of a bucket: see `inference.listing`."""
     limit: int = 100
-    """How many images, from the first on."""
+    """How many images."""
+    sample_seed: int | None = None
+    """Draws the images by lot; None takes the first ones."""
     batch_size: int = 4
     """Images that the model's worker gets in one call."""
     concurrency: int = 1
@@ -63,6 +78,11 @@ class RunConfig:
         """Refuse what no machine could run."""
         _require_text("model", self.model)
         _require_text("dataset", self.dataset)
+        _require_texts("labels", self.labels, 2, MAX_LABELS)
+        _require_texts("members", self.members, 1, MAX_MEMBERS - 1)
+        _require_choice("combine", self.combine, COMBINATIONS)
+        if self.sample_seed is not None:
+            _require_whole("sample_seed", self.sample_seed, 0, MAX_SEED)
         _require_choice("strategy", self.strategy, STRATEGIES)
         _require_choice("dtype", self.dtype, DTYPES)
         _require_choice("backend", self.backend, BACKENDS)
@@ -85,6 +105,11 @@ class RunConfig:
                 raise InvalidConfig(f"{name} needs the strategy batched or pipelined, got {self.strategy}")
 
     @property
+    def models(self) -> tuple[str, ...]:
+        """All models: one, or those of an ensemble."""
+        return (self.model, *self.members)
+
+    @property
     def threads_per_worker(self) -> int:
         """Threads of the forward pass in each worker: `threads`, or the CPUs reserved, rounded down, at least 1."""
         return self.threads or max(1, int(self.cpus_per_worker))
@@ -100,6 +125,9 @@ class RunConfig:
         kept = {name: value for name, value in values.items() if name in known}
         if values.get("compile") is True:  # as version 0.1 wrote it
             kept["backend"] = "compile"
+        for name in ("labels", "members"):  # JSON has no tuples
+            if isinstance(kept.get(name), list):
+                kept[name] = tuple(kept[name])
         return cls(**kept)
 
     def with_(self, **changes: Any) -> RunConfig:
@@ -133,6 +161,17 @@ def interleaved(configs: Sequence[RunConfig], repeats: int) -> list[RunConfig]:
 def _require_text(name: str, value: object) -> None:
     if not isinstance(value, str) or not value.strip() or "\x00" in value or len(value) > 4096:
         raise InvalidConfig(f"{name} must be a name or a path, got {value!r:.80}")
+
+
+def _require_texts(name: str, values: object, least: int, most: int) -> None:
+    if not isinstance(values, tuple):
+        raise InvalidConfig(f"{name} must be several texts, got {values!r:.80}")
+    for value in values:
+        _require_text(f"each of {name}", value)
+    if values and not least <= len(values) <= most:
+        raise InvalidConfig(f"{name} must be between {least} and {most} texts, or none, got {len(values)}")
+    if len(set(values)) < len(values):
+        raise InvalidConfig(f"{name} must not be the same twice, got {', '.join(values)!r:.80}")
 
 
 def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,9 +54,12 @@ def set_threads(count: int) -> None:
 # -- one image after the other ---------------------------------------------------------------------------------------
 
 
-def load_pipeline(folder: str, *, device: str, dtype: str, compiled: bool) -> transformers.Pipeline:
-    """The image-classification pipeline of a checkpoint, as a Transformers user would build it."""
-    pipe = transformers.pipeline("image-classification", model=folder, device=device, dtype=getattr(torch, dtype))
+def load_pipeline(
+    folder: str, *, device: str, dtype: str, compiled: bool, labels: Sequence[str] = ()
+) -> transformers.Pipeline:
+    """The classification pipeline of a checkpoint, as a Transformers user would build it; zero-shot with `labels`."""
+    task = "zero-shot-image-classification" if labels else "image-classification"
+    pipe = transformers.pipeline(task, model=folder, device=device, dtype=getattr(torch, dtype))
     if compiled:
         pipe.model = torch.compile(pipe.model)
     return pipe
@@ -80,9 +83,12 @@ def _timed(stage: Callable[..., Any], phase: str, timer: Timer) -> Callable[...,
     return run
 
 
-def classify_one(pipe: transformers.Pipeline, image: Image.Image) -> Answer:
-    """The most probable labels of one RGB image with their scores, best first, at most five."""
-    return tuple((answer["label"], float(answer["score"])) for answer in pipe(image, top_k=TOP_K))
+def classify_one(
+    pipe: transformers.Pipeline, image: Image.Image, *, labels: Sequence[str] = (), top_k: int = TOP_K
+) -> Answer:
+    """The most probable labels of one RGB image with their scores, best first; of `labels` if there are any."""
+    answers = pipe(image, candidate_labels=list(labels)) if labels else pipe(image, top_k=top_k)
+    return tuple((answer["label"], float(answer["score"])) for answer in answers[:top_k])
 
 
 # -- preprocessing ---------------------------------------------------------------------------------------------------
@@ -204,7 +210,8 @@ class Network(torch.nn.Module):
 class Classifier:
     """A checkpoint that classifies whole batches of pixels; loaded once, then called for every batch.
 
-    `geometry` says what the pixels are: with one, uint8 pixels that it made; without, what `processed` returns.
+    `geometry` says what the pixels are: with one, uint8 pixels that it made; without, what `processed` returns. With
+    `labels`, the checkpoint is one that compares pictures with texts, and these are the texts.
     Raises `RuntimeError` where the engine cannot run this model.
     """
 
@@ -218,6 +225,7 @@ class Classifier:
         channels_last: bool = False,
         backend: str = "eager",
         threads: int = 1,
+        labels: Sequence[str] = (),
     ) -> None:
         set_threads(threads)
         keep_freed_memory()
@@ -226,7 +234,12 @@ class Classifier:
         self._processor = load_processor(folder)
         # OpenVINO is given the full weights and chooses their precision itself.
         weights = torch.float32 if backend == "openvino" else getattr(torch, dtype)
-        model = transformers.AutoModelForImageClassification.from_pretrained(folder, dtype=weights)
+        if labels:
+            from inference import zero_shot
+
+            model = zero_shot.load(folder, labels, weights)
+        else:
+            model = transformers.AutoModelForImageClassification.from_pretrained(folder, dtype=weights)
         model = model.eval().to(self.device)
         self._config = model.config
         raw = geometry is not None
@@ -239,7 +252,8 @@ class Classifier:
         if backend == "compile":
             self._forward = torch.compile(network, dynamic=False)
         elif backend == "openvino":
-            self._forward = _openvino(network, Path(folder), raw=raw, dtype=dtype, threads=threads)
+            example = torch.from_numpy(np.zeros_like(self.pixels(Image.new("RGB", (500, 375))))[None])
+            self._forward = _openvino(network, Path(folder), labels, example, dtype=dtype, threads=threads)
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """What the model sees of an RGB image, shape (height, width, 3): uint8, or normalised float32."""
@@ -315,11 +329,13 @@ def _without_telemetry() -> Any:
     return openvino
 
 
-def _openvino(network: Network, folder: Path, *, raw: bool, dtype: str, threads: int) -> Forward:
+def _openvino(
+    network: Network, folder: Path, labels: Sequence[str], example: torch.Tensor, *, dtype: str, threads: int
+) -> Forward:
     """The network converted to OpenVINO, computing in the precision `dtype` on the processor."""
     openvino = _without_telemetry()
     core = openvino.Core()
-    model = core.read_model(_converted(network, folder, raw=raw))
+    model = core.read_model(_converted(network, folder, labels, example))
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}[dtype],
@@ -338,15 +354,21 @@ def _openvino(network: Network, folder: Path, *, raw: bool, dtype: str, threads:
     return forward
 
 
-def _converted(network: Network, folder: Path, *, raw: bool) -> Path:
+def _converted(network: Network, folder: Path, labels: Sequence[str], example: torch.Tensor) -> Path:
     """The network in OpenVINO's own format, kept for the next worker: converting takes seconds, reading does not."""
     openvino = _without_telemetry()
-    state = [str(folder.resolve()), raw, openvino.__version__, torch.__version__, transformers.__version__]
+    state = [
+        str(folder.resolve()),
+        list(labels),
+        (example.dtype, *example.shape),
+        openvino.__version__,
+        torch.__version__,
+        transformers.__version__,
+    ]
     state += [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.iterdir())]
     key = hashlib.sha256(repr(state).encode()).hexdigest()[:16]
     kept = Path(platformdirs.user_cache_dir("batchscope"), "openvino", key)
     if not kept.is_dir():
-        example = torch.zeros((1, 224, 224, 3), dtype=torch.uint8 if raw else torch.float32)
         model = openvino.convert_model(network, example_input=example)
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as temporary:

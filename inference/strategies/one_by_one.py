@@ -26,6 +26,7 @@ def load_pipeline(plan: Plan, recorder: Recorder) -> transformers.Pipeline:
             device=models.device_for(plan.config.gpus_per_worker),
             dtype=plan.config.dtype,
             compiled=plan.config.backend == "compile",
+            labels=plan.config.labels,
         )
     models.time_stages(pipeline, recorder.span)
     return pipeline

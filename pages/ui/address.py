@@ -17,6 +17,8 @@ from pages.ui.words import written
 MAX_REPEATS = 5
 AUTO = "auto"
 """As a precision: the one that suits the machine. As a number of threads: as many as CPUs. No run is stored with it."""
+FIRST = "first"
+"""As a sample: the first images."""
 NAMES = tuple(asdict(RunConfig()))
 """The settings' names: fields of `RunConfig`, keys of the widgets, parameters of the address."""
 
@@ -33,6 +35,13 @@ def parsed(name: str, raw: str) -> Any:
         return AUTO
     if name == "threads" and raw == AUTO:
         return 0
+    if name == "sample_seed":
+        if raw == FIRST:
+            return None
+        return RunConfig(sample_seed=int(raw) if raw.isdecimal() else raw).sample_seed  # type: ignore[arg-type]  # refused there
+    if name in ("labels", "members"):
+        texts = tuple(text.strip() for text in raw.split(",") if text.strip())
+        return getattr(RunConfig(**{name: texts}), name)
     kind = type(getattr(RunConfig(), name))
     value: Any = raw
     if kind is bool:

@@ -11,8 +11,12 @@ from pages.ui import format
 WORDS: Mapping[str, str] = {
     "strategy": "strategy",
     "model": "model",
+    "labels": "labels to choose from",
+    "members": "further models",
+    "combine": "combined by",
     "dataset": "data set",
     "limit": "images",
+    "sample_seed": "sample",
     "batch_size": "batch size",
     "concurrency": "concurrency",
     "cpus_per_worker": "CPUs per worker",
@@ -31,7 +35,16 @@ LABELS: Mapping[str, str] = {"limit": "Number of images", "concurrency": "Concur
 HELP: Mapping[str, str] = {
     "model": "Choose one, or type a folder's path or the id of an image classifier on the Hugging Face hub.",
     "dataset": "Choose one, or type the path of a folder of images.",
-    "limit": "How many images of the data set, from the first on.",
+    "labels": "What the model chooses from, separated by commas: it compares the pictures with these words.",
+    "members": "Further models: together they are an ensemble, which gives one answer for each image.",
+    "combine": (
+        "How the models' answers become one.\n\n"
+        "- **mean** takes the label with the best mean score.\n"
+        "- **highest** takes the label that any model is surest of.\n"
+        "- **vote** takes the label that most models put first."
+    ),
+    "limit": "How many images of the data set.",
+    "sample_seed": "The first images of the data set, or as many drawn by lot; the same number draws the same ones.",
     "strategy": (
         "Each adds one change to the one before.\n\n"
         "- **naive** builds the model again for every batch, in stateless tasks.\n"
@@ -68,11 +81,15 @@ TELLING = (
     "gpus_per_worker",
     "limit",
     "model",
+    "members",
+    "combine",
+    "labels",
     "dataset",
+    "sample_seed",
 )
 """Settings in the order in which they are used to tell runs of one strategy apart."""
 
-OPTIONS = ("dtype", "channels_last", "backend", "threads", "decoders")
+OPTIONS = ("members", "combine", "labels", "sample_seed", "dtype", "channels_last", "backend", "threads", "decoders")
 """Settings that are worth a word only where they are not the plain ones."""
 
 _BACKENDS = {"eager": "eager", "compile": "compiled", "openvino": "OpenVINO"}
@@ -91,6 +108,10 @@ def setting_text(name: str, config: RunConfig) -> str:
         "decoders": format.count(config.decoders, "decoder"),
         "channels_last": "channels last" if value else "channels first",
         "backend": _BACKENDS.get(config.backend, config.backend),
+        "labels": format.count(len(config.labels), "label"),
+        "members": f"ensemble of {len(config.models)}",
+        "combine": f"by {config.combine}",
+        "sample_seed": "the first images" if config.sample_seed is None else f"drawn with seed {config.sample_seed}",
     }
     return words.get(name) or format.shortened(value, 30)
 
@@ -119,6 +140,10 @@ def written(name: str, value: Any) -> str:
     """A setting's value as the address and the widgets write it."""
     if name == "threads" and value == 0:
         return "auto"
+    if name == "sample_seed" and value is None:
+        return "first"
+    if isinstance(value, tuple):
+        return ", ".join(value)
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

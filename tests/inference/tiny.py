@@ -86,3 +86,30 @@ def _make_choosy(model: Any, image_processor: Any) -> None:
         linear = model.classifier[1]
         linear.weight.div_(((features - features.mean(0)) @ linear.weight.T).std())
         linear.bias.copy_(-linear.weight @ features.mean(0))
+
+
+def compares_with_texts(folder: Path, family: str = "CLIP") -> str:
+    """A CLIP or SigLIP with random weights and a tokenizer that knows single letters."""
+    torch.manual_seed(0)
+    letters = [chr(code) for code in range(97, 123)] + [".", ",", "!"]
+    vocab = {token: number for number, token in enumerate([*letters, *(f"{letter}</w>" for letter in letters)])}
+    for token in ("<|startoftext|>", "<|endoftext|>"):
+        vocab[token] = len(vocab)
+    text = {"vocab_size": len(vocab), "max_position_embeddings": 77}
+    text |= {"bos_token_id": vocab["<|startoftext|>"], "eos_token_id": vocab["<|endoftext|>"], "pad_token_id": 0}
+    vision = {"image_size": 32, "patch_size": 8}
+    for part in (text, vision):
+        part |= {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    settings = {"CLIP": {"projection_dim": 8}, "Siglip": {}}[family]
+    config = getattr(transformers, f"{family}Config")(text_config=text, vision_config=vision, **settings)
+    model = getattr(transformers, f"{family}Model")(config).eval()
+    model.logit_scale.data.fill_(3.0)
+    for parameter in model.parameters():  # random weights as they come tell all pictures alike
+        if parameter.ndim > 1:
+            parameter.data.normal_(std=1.2)
+    model.save_pretrained(folder)
+    size = {"shortest_edge": 32}, {"height": 32, "width": 32}
+    image = {"size": size[0], "crop_size": size[1]} if family == "CLIP" else {"size": size[1]}
+    processor(family, **image).save_pretrained(folder)
+    transformers.CLIPTokenizer(vocab=vocab, merges=[]).save_pretrained(folder)
+    return str(folder)
