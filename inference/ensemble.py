@@ -1,38 +1,68 @@
-"""Several models' answers for one image become one answer. Light: numpy only.
+"""Several models' answers for one image become one answer. Light: Pillow and numpy.
 
 Models may know different labels: what one of them does not know has score 0 there.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+from PIL import Image
 
-Scores = Mapping[str, float]
-"""Probabilities of one model for one image, by label."""
+if TYPE_CHECKING:
+    import torch
+
+    from inference.models import Answer, Classifier
 
 _T = TypeVar("_T")
 
 
-def combined(members: Sequence[Scores], combine: str) -> list[tuple[str, float]]:
-    """All labels with their combined scores, best first; `combine` is one of `config.COMBINATIONS`.
+class Combination:
+    """How the scores of several models become one; `combine` is one of `config.COMBINATIONS`.
 
-    `mean`: the mean of the members' scores. `highest`: the highest score that any member gives. `vote`: the share of
-    the members that put the label first, and among equal shares the mean score decides.
+    `mean`: the mean of the models' scores. `highest`: the highest score that any model gives. `vote`: the share of the
+    models that put the label first, and among equal shares the mean score decides.
     """
-    labels = list(dict.fromkeys(label for scores in members for label in scores))
-    mean = {label: sum(scores.get(label, 0.0) for scores in members) / len(members) for label in labels}
-    if combine == "highest":
-        score = {label: max(scores.get(label, 0.0) for scores in members) for label in labels}
-    elif combine == "vote":
-        votes = Counter(max(scores, key=scores.__getitem__) for scores in members)
-        score = {label: votes[label] / len(members) for label in labels}
-    else:
-        score = mean
-    return sorted(score.items(), key=lambda item: (item[1], mean[item[0]]), reverse=True)
+
+    def __init__(self, labels: Sequence[Sequence[str]], combine: str) -> None:
+        """`labels` are those of each model, in the order of its scores; names that come twice are one label."""
+        self.labels = tuple(dict.fromkeys(label for names in labels for label in names))
+        self._combine = combine
+        places = {label: place for place, label in enumerate(self.labels)}
+        self._columns = [np.array([places[label] for label in names]) for names in labels]
+
+    def best(self, scores: Sequence[np.ndarray], top_k: int) -> list[tuple[tuple[str, float], ...]]:
+        """The best labels of each image with their combined scores, best first.
+
+        `scores` has an array of shape (images, its labels) for each model.
+        """
+        aligned = np.stack(
+            [self._aligned(array, columns) for array, columns in zip(scores, self._columns, strict=True)]
+        )
+        mean = aligned.mean(axis=0)
+        score = {"mean": mean, "highest": aligned.max(axis=0), "vote": _votes(aligned)}[self._combine]
+        order = np.lexsort((-mean, -score), axis=-1)[:, :top_k]
+        return [
+            tuple((self.labels[place], float(row[place])) for place in places)
+            for row, places in zip(score, order, strict=True)
+        ]
+
+    def _aligned(self, scores: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """One model's scores in the columns of all labels, 0 where it knows none."""
+        aligned = np.zeros((len(scores), len(self.labels)))
+        np.maximum.at(aligned.T, columns, scores.T)  # a name that it has twice: the better one
+        return aligned
+
+
+def _votes(aligned: np.ndarray) -> np.ndarray:
+    """The share of the models that put each label first; from (models, images, labels) to (images, labels)."""
+    votes = np.zeros(aligned.shape[1:])
+    images = np.arange(aligned.shape[1])
+    for scores in aligned:
+        votes[images, scores.argmax(axis=-1)] += 1 / len(aligned)
+    return votes
 
 
 # -- pixels for several models in one row ----------------------------------------------------------------------------
@@ -62,3 +92,39 @@ def apart(rows: np.ndarray, like: Sequence[np.ndarray]) -> list[np.ndarray]:
         pictures.append(part.reshape(len(rows), *picture.shape))
         start = end
     return pictures
+
+
+# -- models that are used as one -------------------------------------------------------------------------------------
+
+
+class Ensemble:
+    """Several `models.Classifier` that look at the same pictures, to be used as one."""
+
+    def __init__(self, members: Sequence[Classifier], combine: str, top_k: int) -> None:
+        self._top_k = top_k
+        self.members = tuple(members)
+        self._combination = Combination([member.labels for member in members], combine)
+        self.pixels = in_one_row([member.pixels for member in members])
+        """What all of them see of an RGB image, as one row of bytes."""
+        blank = Image.new("RGB", (500, 375))
+        self._like = [member.pixels(blank) for member in members]
+
+    def warm_up(self, batch_size: int) -> None:
+        """See `Classifier.warm_up`."""
+        for member in self.members:
+            member.warm_up(batch_size)
+
+    def logits(self, pixels: np.ndarray, batch_size: int) -> list[torch.Tensor]:
+        """Those of each member, for rows of `pixels`."""
+        parts = apart(pixels, self._like)
+        return [member.logits(part, batch_size) for member, part in zip(self.members, parts, strict=True)]
+
+    def answers(self, logits: Sequence[torch.Tensor]) -> list[Answer]:
+        """The most probable labels of each picture, all members together."""
+        scores = [member.scores(own).numpy() for member, own in zip(self.members, logits, strict=True)]
+        return self._combination.best(scores, self._top_k)
+
+    def votes(self, logits: Sequence[torch.Tensor]) -> list[Answer]:
+        """The first choice of each member for each picture, in the order of the members."""
+        own = [member.answers(part) for member, part in zip(self.members, logits, strict=True)]
+        return [tuple(answer[0] for answer in answers) for answers in zip(*own, strict=True)]

@@ -294,18 +294,26 @@ class Classifier:
         self.largest_pass = (len(batch) + 1) // 2
         return torch.cat([self._in_halves(half) for half in batch.tensor_split(2)])
 
-    def answers(self, logits: torch.Tensor) -> list[Answer]:
-        """The most probable labels of each picture with their scores, by the rules of `transformers.pipeline`."""
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the columns of `scores` are."""
+        return tuple(self._config.id2label[index] for index in range(self._config.num_labels))
+
+    def scores(self, logits: torch.Tensor) -> torch.Tensor:
+        """Probabilities of shape (n, labels), by the rules of `transformers.pipeline`."""
         config = self._config
         if config.problem_type == "regression":
-            scores = logits
-        elif config.problem_type == "multi_label_classification" or config.num_labels == 1:
-            scores = logits.sigmoid()
-        else:
-            scores = logits.softmax(dim=-1)
+            return logits
+        if config.problem_type == "multi_label_classification" or config.num_labels == 1:
+            return logits.sigmoid()
+        return logits.softmax(dim=-1)
+
+    def answers(self, logits: torch.Tensor) -> list[Answer]:
+        """The most probable labels of each picture with their scores."""
+        scores = self.scores(logits)
         best = scores.topk(min(TOP_K, scores.shape[-1]), dim=-1)
         return [
-            tuple((config.id2label[index], value) for index, value in zip(indices, values, strict=True))
+            tuple((self._config.id2label[index], value) for index, value in zip(indices, values, strict=True))
             for indices, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
 

@@ -32,6 +32,7 @@ def load_classifier(plan: Plan, recorder: Recorder) -> Classifier:
             channels_last=config.channels_last,
             backend=config.backend,
             threads=config.threads_per_worker,
+            labels=config.labels,
         )
     with recorder.span("warmup"):
         classifier.warm_up(config.batch_size)

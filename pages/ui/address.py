@@ -41,7 +41,8 @@ def parsed(name: str, raw: str) -> Any:
         return RunConfig(sample_seed=int(raw) if raw.isdecimal() else raw).sample_seed  # type: ignore[arg-type]  # refused there
     if name in ("labels", "members"):
         texts = tuple(text.strip() for text in raw.split(",") if text.strip())
-        return getattr(RunConfig(**{name: texts}), name)
+        options: dict[str, Any] = {name: texts}
+        return getattr(RunConfig(**options), name)
     kind = type(getattr(RunConfig(), name))
     value: Any = raw
     if kind is bool:

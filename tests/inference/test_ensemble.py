@@ -5,36 +5,50 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inference.ensemble import apart, combined, in_one_row
+from inference.ensemble import Combination, apart, in_one_row
 
-SURE = {"cat": 0.9, "dog": 0.1}
-UNSURE = {"cat": 0.4, "dog": 0.6}
-OTHER = {"dog": 0.55, "bird": 0.45}
+LABELS = [["cat", "dog"], ["dog", "cat"], ["dog", "bird"]]
+SURE, UNSURE, OTHER = [0.9, 0.1], [0.6, 0.4], [0.55, 0.45]
 
 
-def rounded(answer: list[tuple[str, float]]) -> list[tuple[str, float]]:
-    return [(label, round(score, 6)) for label, score in answer]
+def best(combine: str, *scores: list[float], top_k: int = 5) -> list[tuple[str, float]]:
+    together = Combination(LABELS[: len(scores)], combine).best([np.array([row]) for row in scores], top_k)
+    return [(label, round(score, 6)) for label, score in together[0]]
 
 
 def test_the_mean_counts_a_label_that_a_model_does_not_know_as_0() -> None:
-    assert rounded(combined([SURE, UNSURE, OTHER], "mean")) == [("cat", 0.433333), ("dog", 0.416667), ("bird", 0.15)]
+    assert best("mean", SURE, UNSURE, OTHER) == [("cat", 0.433333), ("dog", 0.416667), ("bird", 0.15)]
 
 
 def test_the_highest_single_score_wins() -> None:
-    assert rounded(combined([SURE, UNSURE, OTHER], "highest")) == [("cat", 0.9), ("dog", 0.6), ("bird", 0.45)]
+    assert best("highest", SURE, UNSURE, OTHER) == [("cat", 0.9), ("dog", 0.6), ("bird", 0.45)]
 
 
 def test_a_vote_goes_to_the_label_that_most_models_put_first() -> None:
-    assert rounded(combined([SURE, UNSURE, OTHER], "vote")) == [("dog", 0.666667), ("cat", 0.333333), ("bird", 0.0)]
+    assert best("vote", SURE, UNSURE, OTHER) == [("dog", 0.666667), ("cat", 0.333333), ("bird", 0.0)]
 
 
 def test_where_votes_are_equal_the_mean_decides() -> None:
-    assert [label for label, _ in combined([SURE, UNSURE], "vote")] == ["cat", "dog"]
+    assert best("vote", SURE, UNSURE) == [("cat", 0.5), ("dog", 0.5)]
 
 
 @pytest.mark.parametrize("combine", ["mean", "highest", "vote"])
 def test_one_model_alone_keeps_its_order(combine: str) -> None:
-    assert combined([OTHER], combine)[0][0] == "dog"
+    assert best(combine, SURE, top_k=1)[0][0] == "cat"
+
+
+def test_every_image_of_a_batch_gets_its_own_answer() -> None:
+    scores = [np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.3, 0.7], [0.6, 0.4]])]
+    first, second = Combination(LABELS[:2], "mean").best(scores, 1)
+
+    assert (first[0][0], second[0][0]) == ("cat", "dog")
+
+
+def test_a_name_that_a_model_has_twice_is_one_label() -> None:
+    together = Combination([["crane", "crane", "dog"]], "mean")
+
+    assert together.labels == ("crane", "dog")
+    assert together.best([np.array([[0.2, 0.5, 0.3]])], 5) == [(("crane", 0.5), ("dog", 0.3))]
 
 
 def test_pictures_of_several_shapes_and_types_travel_in_one_row() -> None:
