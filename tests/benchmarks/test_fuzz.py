@@ -1,0 +1,43 @@
+"""Damaged files: decoded, or refused with a reason; nothing else."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from benchmarks import fuzz
+from inference.images import decode
+
+
+def test_every_seed_is_a_picture_before_it_is_damaged() -> None:
+    for data in fuzz.seeds():
+        assert decode(data).mode == "RGB"
+
+
+def test_the_same_seed_damages_alike_and_another_differently() -> None:
+    assert list(fuzz.files(60, 1)) == list(fuzz.files(60, 1)) != list(fuzz.files(60, 2))
+
+
+def test_no_damaged_file_crashes_the_decoder_or_takes_all_memory() -> None:
+    found = fuzz.fuzz(400, seed=3)
+
+    assert found.clean
+    assert found.decoded + found.refused == 400
+    assert found.decoded > 0
+    assert found.refused > 0
+
+
+def test_a_crash_is_counted_and_the_next_file_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dying(fuzz._Decoder):
+        def decode(self, data: bytes) -> tuple[str, str, int] | None:
+            if data == b"deadly":
+                os.kill(self._process.pid or 0, 9)
+            return super().decode(data)
+
+    monkeypatch.setattr(fuzz, "_Decoder", Dying)
+    monkeypatch.setattr(fuzz, "files", lambda number, seed: iter([b"deadly", b"no picture"]))
+
+    found = fuzz.fuzz(2, seed=0)
+
+    assert (found.crashes, found.refused, found.clean) == (1, 1, False)
