@@ -15,7 +15,7 @@ from inference.errors import DataUnavailable, InvalidConfig
 from inference.hardware import Hardware
 from inference.preflight import default_config
 from inference.thumbnails import thumbnail
-from pages.ui import address, options, state
+from pages.ui import address, chooser, options, state
 from pages.ui.format import literal, plain
 from pages.ui.words import HELP, label
 
@@ -28,7 +28,7 @@ WHAT = ("model", "dataset", "limit")
 
 OWN: Mapping[str, str] = {
     "model": "Your own: a model id on the Hugging Face hub, or a folder on this machine.",
-    "dataset": "Your own: a folder of images on this machine.",
+    "dataset": "Your own: a folder, a pattern, a CSV or Parquet list, or a bucket.",
 }
 
 
@@ -121,6 +121,7 @@ def named(name: str, home: Path, defaults: RunConfig) -> str:
         st.caption(literal(entry.note), help=literal(entry.description))
     else:
         st.caption(OWN[name])
+    (chooser.about_model if name == "model" else chooser.about_dataset)(chosen or default)
     return chosen or default
 
 

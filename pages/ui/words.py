@@ -34,7 +34,13 @@ LABELS: Mapping[str, str] = {"limit": "Number of images", "concurrency": "Concur
 
 HELP: Mapping[str, str] = {
     "model": "Choose one, or type a folder's path or the id of an image classifier on the Hugging Face hub.",
-    "dataset": "Choose one, or type the path of a folder of images.",
+    "dataset": (
+        "Choose one, or type where the images are:\n\n"
+        "- a folder, whose sub-folders are labels: `~/photos`\n"
+        "- a pattern: `~/photos/**/*.png`\n"
+        "- a CSV or Parquet list of paths, or of images: `~/list.csv`\n"
+        "- a bucket: `s3://bucket/folder`, or `s3://anonymous@bucket/folder` for a public one"
+    ),
     "labels": "What the model chooses from, separated by commas: it compares the pictures with these words.",
     "members": "Further models: together they are an ensemble, which gives one answer for each image.",
     "combine": (
