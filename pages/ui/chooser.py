@@ -117,7 +117,7 @@ def _counted(counts: Mapping[str, int]) -> str:
 @st.dialog("Upload images", icon=":material/upload:")
 def _upload() -> None:
     st.caption(f"Images, or zip archives in which folders are labels: {uploads.LIMITS}.")
-    chosen = st.file_uploader(
+    st.file_uploader(
         "Files",
         type=[*(ending.removeprefix(".") for ending in EXTENSIONS), "zip"],
         accept_multiple_files=True,
@@ -126,7 +126,7 @@ def _upload() -> None:
     problem = state.remembered("upload problem")
     if problem:
         st.error(literal(problem), icon=":material/error:")
-    if st.button("Use these images", type="primary", disabled=not chosen, on_click=_keep_upload):
+    if st.button("Use these images", type="primary", on_click=_keep_upload):
         if not state.remembered("upload problem"):
             st.rerun()  # closes the dialog
         st.rerun(scope="fragment")
@@ -135,7 +135,9 @@ def _upload() -> None:
 def _keep_upload() -> None:
     """Keep what was uploaded and choose it; a callback, because it sets a widget."""
     files = state.value(UPLOAD_KEY) or []
-    state.remember("upload problem", None)
+    state.remember("upload problem", None if files else "Choose images or a zip archive first.")
+    if not files:
+        return
     try:
         kept = uploads.keep(state.store().home, [(file.name, file) for file in files])
     except BatchscopeError as error:
