@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference import checkpoints, hub, listing
+from inference import checkpoints, hub, listing, model_files
+from inference.errors import ModelUnavailable
 from inference.listing import ImageRef
 
 PROBE_TIMEOUT_S = 4.0
@@ -88,6 +89,22 @@ def datasets(home: Path) -> tuple[Entry, ...]:
             note=note,
         ),
     )
+
+
+def require(model: str, dataset: str, home: Path) -> tuple[str, str]:
+    """The model and the data set as every process understands them, if there is something to run; asks no network.
+
+    Raises `DataUnavailable` or `ModelUnavailable` with what to do.
+    """
+    model, dataset = checkpoints.absolute(model), listing.absolute(dataset)
+    folder = checkpoints.local_folder(model, home)
+    if folder is not None and model not in (checkpoints.DIGITS, checkpoints.RESNET_50_UNTRAINED):
+        if not folder.is_dir():
+            raise ModelUnavailable(f"There is no folder {folder}. Give a folder with a model, or a hub id.")
+        model_files.check(folder, model)
+    if not listing.in_bucket(dataset):
+        listing.list_images(dataset, home, 1)
+    return model, dataset
 
 
 def preview(dataset: str, home: Path, count: int = 4) -> list[ImageRef]:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from inference import catalog
 from inference.config import STRATEGIES, RunConfig
-from inference.errors import DataUnavailable, InvalidConfig
+from inference.errors import BatchscopeError, DataUnavailable
 from inference.hardware import Hardware
 from inference.preflight import default_config
 from inference.thumbnails import thumbnail
@@ -23,6 +23,7 @@ BATCH_SIZES = tuple(2**power for power in range(11))
 IMAGE_COUNTS = tuple(step * 10**power for power in range(1, 6) for step in (1, 2, 5))
 MIN_CONCURRENCY_RANGE = 8
 PREVIEWED = 4
+REQUIRED_S = 10
 WHAT = ("model", "dataset", "limit")
 """The settings that say what is classified, and not how."""
 
@@ -79,9 +80,17 @@ def what_row(home: Path, defaults: RunConfig) -> Chosen:
 
 def _chosen(values: dict[str, Any], repeats: int) -> Chosen:
     try:
-        return Chosen(config=RunConfig(**values), repeats=repeats)
-    except InvalidConfig as error:
+        config = RunConfig(**values)
+        model, dataset = _required(config.model, config.dataset, str(state.store().home))
+        return Chosen(config=config.with_(model=model, dataset=dataset), repeats=repeats)
+    except BatchscopeError as error:
         return Chosen(config=None, problem=str(error))
+
+
+@st.cache_data(ttl=REQUIRED_S, max_entries=16, show_spinner="Looking for the images…")
+def _required(model: str, dataset: str, home: str) -> tuple[str, str]:
+    """See `catalog.require`; remembered for a moment, because a page runs at every click and a list may be long."""
+    return catalog.require(model, dataset, Path(home))
 
 
 def open_run_page(config: RunConfig, *, run_id: str = "") -> NoReturn:

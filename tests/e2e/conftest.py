@@ -61,7 +61,7 @@ def app(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator[App
         process = subprocess.Popen(
             [*command, "--server.address=127.0.0.1"],
             cwd=ROOT,
-            env=os.environ | {"BATCHSCOPE_HOME": str(home)},
+            env=os.environ | {"BATCHSCOPE_HOME": str(home), "BATCHSCOPE_FOLDERS": str(home.parent)},
             stdout=log,
             stderr=log,
         )

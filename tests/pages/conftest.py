@@ -14,6 +14,7 @@ for folder in (ROOT, Path(__file__).parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
+from inference import folders  # noqa: E402
 from inference.store import Store  # noqa: E402  # found through the path above
 
 OpenPage = Callable[..., AppTest]
@@ -24,6 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BATCHSCOPE_HOME", str(tmp_path))
     monkeypatch.setenv("BATCHSCOPE_NO_ENGINE", "1")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv(folders.NAMED, str(tmp_path.parent))  # and nothing of this machine
     return tmp_path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,9 @@ def test_looking_inside_nothing_says_why(open_page: OpenPage, tmp_path: Path) ->
     assert any("There is no folder" in error.value for error in app.error)
 
 
-def test_the_card_of_a_model_tells_what_it_is(open_page: OpenPage) -> None:
-    app = open_page("run", {"model": str(DIGITS_MODEL_DIR)})
+def test_the_card_of_a_model_tells_what_it_is(open_page: OpenPage, tmp_path: Path) -> None:
+    shutil.copytree(DIGITS_MODEL_DIR, tmp_path / "mine")
+    app = open_page("run", {"model": str(tmp_path / "mine")})
 
     press(app, "About this model")
 
@@ -89,3 +91,19 @@ def test_an_upload_without_a_readable_archive_is_refused_and_nothing_is_chosen(
 
     assert app.get_by_key("dataset").value == "digits"
     assert not (store.home / "uploads").exists() or not list((store.home / "uploads").iterdir())
+
+
+@pytest.mark.parametrize("name", ["dataset", "model"])
+def test_what_lies_outside_the_allowed_folders_cannot_be_launched(open_page: OpenPage, name: str) -> None:
+    app = open_page("run", {name: "/etc"})
+
+    assert any("lies outside the folders that this server may read" in error.value for error in app.error)
+    assert not [button for button in app.button if button.label.startswith("Run ")]
+
+
+def test_a_folder_without_images_cannot_be_launched(open_page: OpenPage, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    app = open_page("run", {"dataset": str(tmp_path / "empty")})
+
+    assert any("holds no images" in error.value for error in app.error)
+    assert not [button for button in app.button if button.label.startswith("Run ")]
