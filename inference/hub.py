@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 5.0
 """For every single answer of the hub."""
+CHUNK_BYTES = 256 * 1024
 _WANTED = (".json", model_files.WEIGHTS)
 _ID = re.compile(r"^(?P<repository>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w][\w./-]*))?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -98,9 +99,9 @@ def describe(model: str) -> Described:
 
 
 def download(model: str, on_progress: Callable[[int, int], None] | None = None, *, instead: str) -> Path:
-    """Fetch a model into the hub's cache, going on where an earlier download stopped; its folder.
+    """Fetch a model into the hub's cache, and return its folder; files that are there already are not fetched again.
 
-    What speaks against loading it is found before its weights are fetched. `on_progress(done, total)` hears of bytes
+    A connection that breaks is taken up where it broke. What speaks against loading it is found before its weights are fetched. `on_progress(done, total)` hears of bytes
     as they come, and may raise to stop. Raises `ModelUnavailable` with the reason, and what to do `instead`.
     """
     repository = Repository.of(model)
@@ -146,8 +147,11 @@ def _wanted_files(info: ModelInfo) -> dict[str, int]:
 def _fetch_all(
     repository: Repository, files: Mapping[str, int], on_progress: Callable[[int, int], None] | None
 ) -> Path:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
     from tqdm.auto import tqdm
+
+    # Its 10 MB are told of, written and kept for a next try only when all of them are there (huggingface_hub 2.4).
+    constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
 
     total, done = sum(files.values()), 0
 

@@ -7,7 +7,6 @@ of the model is ever made for it. Light: no torch.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +47,7 @@ def card(model: str, home: Path) -> ModelCard:
     if model == checkpoints.RESNET_50_UNTRAINED and not checkpoints.is_checkpoint(folder):
         raise ModelUnavailable("This model is made on this machine at its first use; there is nothing to tell yet.")
     model_files.check(folder, model)
-    parameters, precision = _weights(folder, model)
+    parameters, precision = model_files.parameters(folder, model)
     return ModelCard(
         **_told(_settings(folder / "config.json"), _processor(folder)),
         parameters=parameters,
@@ -90,24 +89,6 @@ def _input_pixels(processor: Mapping[str, Any]) -> tuple[int, int] | None:
             if isinstance(size.get("shortest_edge"), int):
                 return size["shortest_edge"], size["shortest_edge"]
     return None
-
-
-def _weights(folder: Path, model: str) -> tuple[int, str | None]:
-    """The number of parameters and their precision, from the headers of the weights."""
-    from safetensors import SafetensorError, safe_open
-
-    counts: dict[str, int] = {}
-    for file in sorted(folder.glob("*.safetensors")):
-        try:
-            with safe_open(file, framework="numpy") as tensors:
-                for name in tensors.keys():  # noqa: SIM118  # it is no mapping
-                    tensor = tensors.get_slice(name)
-                    counts[tensor.get_dtype()] = counts.get(tensor.get_dtype(), 0) + math.prod(tensor.get_shape())
-        except (SafetensorError, OSError) as error:
-            raise ModelUnavailable(
-                f"{file.name} of {model} is broken: {error}. Copy or download the model again."
-            ) from error
-    return sum(counts.values()), max(counts, key=counts.__getitem__, default=None)
 
 
 def _processor(folder: Path) -> Mapping[str, Any]:

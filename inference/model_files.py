@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from inference.errors import ModelUnavailable
@@ -24,6 +25,7 @@ def check(folder: Path, model: str) -> None:
         raise ModelUnavailable(f"The config.json of {model} cannot be read: {error.strerror}.") from error
     check_config(config, model)
     check_whole(folder, model)
+    parameters(folder, model)
 
 
 def no_config(model: str) -> ModelUnavailable:
@@ -80,3 +82,24 @@ def _missing_shards(folder: Path) -> list[str]:
         except (ValueError, KeyError, AttributeError, TypeError, OSError):
             missing.append(index.name)
     return missing
+
+
+def parameters(folder: Path, model: str) -> tuple[int, str | None]:
+    """How many parameters the weights have, and the precision of most of them as safetensors calls it: `F32`.
+
+    From the headers alone. Raises `ModelUnavailable` where one is broken.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    counts: dict[str, int] = {}
+    for file in sorted(folder.glob(f"*{WEIGHTS}")):
+        try:
+            with safe_open(file, framework="numpy") as tensors:
+                for name in tensors.keys():  # noqa: SIM118  # it is no mapping
+                    tensor = tensors.get_slice(name)
+                    counts[tensor.get_dtype()] = counts.get(tensor.get_dtype(), 0) + math.prod(tensor.get_shape())
+        except (SafetensorError, OSError) as error:
+            raise ModelUnavailable(
+                f"{file.name} of {model} is broken: {error}. Delete {file.resolve()} and download or copy it again."
+            ) from error
+    return sum(counts.values()), max(counts, key=counts.__getitem__, default=None)

@@ -16,6 +16,7 @@ from inference.errors import ModelUnavailable
 from tests.support import hub, silence
 
 MODEL = "someone/digits"
+WEIGHTS = DIGITS_MODEL_DIR / "model.safetensors"
 CLASSIFIER = {"architectures": ["ResNetForImageClassification"], "model_type": "resnet"}
 
 FIND_MODEL = """
@@ -143,7 +144,7 @@ def test_a_model_of_which_the_weights_are_missing_is_not_cached_and_completed(se
 
 
 def test_a_model_of_which_one_of_several_weight_files_is_missing_is_not_cached(served: hub.Hub, tmp_path: Path) -> None:
-    shards = {f"model-0000{n}-of-00002.safetensors": f"weights {n}".encode() for n in (1, 2)}
+    shards = {f"model-0000{n}-of-00002.safetensors": WEIGHTS.read_bytes() for n in (1, 2)}
     index = {"weight_map": {"first": "model-00001-of-00002.safetensors", "second": "model-00002-of-00002.safetensors"}}
     served.models[MODEL] = {
         "config.json": config(),
@@ -254,6 +255,89 @@ def test_what_may_not_be_loaded_is_refused_before_its_weights_are_fetched(
     assert reason in found.error
     assert found.folder is None
     assert set(served.files_sent()) <= {"config.json"}
+
+
+def test_a_download_that_is_cut_off_goes_on_where_it_stopped(served: hub.Hub, tmp_path: Path) -> None:
+    served.add(MODEL, DIGITS_MODEL_DIR)
+    served.cut_after = [1_000_000, 500_000]
+
+    found = find(MODEL, served.url, tmp_path)
+
+    assert found.error is None
+    assert found.folder is not None
+    assert (Path(found.folder) / "model.safetensors").read_bytes() == WEIGHTS.read_bytes()
+    first, second, third = served.ranges
+    assert first == ""
+    assert 0 < start_of(second) <= 1_000_000
+    assert start_of(second) < start_of(third) <= start_of(second) + 500_000
+
+
+def start_of(asked: str) -> int:
+    return int(asked.removeprefix("bytes=").partition("-")[0])
+
+
+def test_a_hub_that_asks_for_patience_is_asked_again(served: hub.Hub, tmp_path: Path) -> None:
+    served.add(MODEL, DIGITS_MODEL_DIR)
+    served.busy = [429]
+
+    found = find(MODEL, served.url, tmp_path)
+
+    assert found.error is None or "429" in found.error
+    assert found.seconds < 15
+
+
+def test_weights_that_arrive_broken_are_found_before_anything_is_loaded(served: hub.Hub, tmp_path: Path) -> None:
+    served.add(MODEL, DIGITS_MODEL_DIR, **{"model.safetensors": b"\xff" * 1000})
+
+    found = find(MODEL, served.url, tmp_path)
+
+    assert found.error is not None
+    assert "model.safetensors of someone/digits is broken" in found.error
+    assert str(tmp_path / "cache") in found.error
+
+
+def test_a_download_tells_how_far_it_is_and_can_be_stopped(served: hub.Hub, tmp_path: Path) -> None:
+    served.add(MODEL, DIGITS_MODEL_DIR)
+    served.bytes_per_s = 2_000_000
+    script = f"""
+import json, sys, time
+from pathlib import Path
+from inference import checkpoints
+from inference.errors import RunCancelled
+told = []
+def listen(done, total):
+    told.append((done, total))
+    if {{stop}} and done > 1_000_000:
+        raise RunCancelled("stop")
+start = time.monotonic()
+try:
+    checkpoints.folder_of({MODEL!r}, Path(sys.argv[1]), make_untrained=None, on_download=listen)
+    ended = "whole"
+except RunCancelled:
+    ended = "stopped"
+print(json.dumps([ended, told, time.monotonic() - start]))
+"""
+
+    def run(stop: bool) -> tuple[str, list[list[int]], float]:
+        done = subprocess.run(
+            [sys.executable, "-c", script.replace("{stop}", str(stop)), str(tmp_path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env=hub_environment(served.url, tmp_path / "cache"),
+        )
+        return tuple(json.loads(done.stdout))  # type: ignore[return-value]
+
+    ended, told, _ = run(stop=True)
+    assert ended == "stopped"
+    assert 1_000_000 < told[-1][0] < told[-1][1]
+
+    ended, told, _ = run(stop=False)
+    assert ended == "whole"
+    done = [bytes_done for bytes_done, _ in told]
+    assert done == sorted(done)
+    assert told[-1][0] == told[-1][1]
 
 
 def test_the_size_of_a_download_counts_what_is_fetched(served: hub.Hub, tmp_path: Path) -> None:
@@ -370,5 +454,5 @@ def test_a_path_becomes_absolute_and_a_hub_id_stays(tmp_path: Path, monkeypatch:
 
 @pytest.mark.parametrize("model", ["~nobody-has-this-name/model", "/a\0b"])
 def test_a_path_that_no_system_could_have_is_refused(model: str) -> None:
-    with pytest.raises(ModelUnavailable, match="neither a folder nor a hub id|is not the path of a folder"):
+    with pytest.raises(ModelUnavailable, match=r"neither a folder nor a hub id|is not the path of a folder"):
         checkpoints.absolute(model)

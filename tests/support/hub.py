@@ -31,6 +31,14 @@ class Hub:
     """Model id → status and `X-Error-Code` for its files."""
     silent: set[str] = field(default_factory=set)
     """Ids of models whose files are asked for in vain: the connection stays open, and nothing comes."""
+    cut_after: list[int] = field(default_factory=list)
+    """For each of the next answers with weights: so many bytes, then the connection breaks."""
+    busy: list[int] = field(default_factory=list)
+    """Statuses of the next answers, such as 429, whatever is asked for."""
+    bytes_per_s: int | None = None
+    """How fast weights are sent."""
+    ranges: list[str] = field(default_factory=list)
+    """The range of weights that each request for their content asked for; empty for all."""
     asked: list[str] = field(default_factory=list)
     """Every request as `METHOD path`, in order."""
     closing: Event = field(default_factory=Event)
@@ -82,6 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         parts = urlsplit(self.path)
         self.offered.asked.append(f"{self.command} {parts.path}")
+        if self.offered.busy:
+            self._send(self.offered.busy.pop(0), b"", {"Retry-After": "1"})
+            return
         if match := _API.match(parts.path):
             self._model(match["id"], with_sizes="blobs" in parse_qs(parts.query))
         elif match := _FILE.match(parts.path):
@@ -119,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             "X-Repo-Commit": COMMIT,
             "Accept-Ranges": "bytes",
         }
+        if name.endswith(".safetensors") and self.command == "GET":
+            self.offered.ranges.append(self.headers.get("Range", ""))
         wanted = re.match(r"bytes=(\d+)-(\d*)$", self.headers.get("Range", ""))
         if wanted is None:
             self._send(200, content, headers)
@@ -134,4 +147,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
+            self._write(body)
+
+    def _write(self, body: bytes) -> None:
+        is_weights = ".safetensors" in self.path
+        if is_weights and self.offered.cut_after:
+            self.wfile.write(body[: self.offered.cut_after.pop(0)])
+            self.wfile.flush()
+            self.connection.close()
+            self.close_connection = True
+            return
+        rate = self.offered.bytes_per_s if is_weights else None
+        if rate is None:
             self.wfile.write(body)
+            return
+        for start in range(0, len(body), rate // 10):
+            self.wfile.write(body[start : start + rate // 10])
+            if self.offered.closing.wait(0.1):
+                return
