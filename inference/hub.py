@@ -101,8 +101,9 @@ def describe(model: str) -> Described:
 def download(model: str, on_progress: Callable[[int, int], None] | None = None, *, instead: str) -> Path:
     """Fetch a model into the hub's cache, and return its folder; files that are there already are not fetched again.
 
-    A connection that breaks is taken up where it broke. What speaks against loading it is found before its weights are fetched. `on_progress(done, total)` hears of bytes
-    as they come, and may raise to stop. Raises `ModelUnavailable` with the reason, and what to do `instead`.
+    A connection that breaks is taken up where it broke. What speaks against loading the model is found before its
+    weights are fetched. `on_progress(done, total)` hears of bytes as they come, and may raise to stop. Raises
+    `ModelUnavailable` with the reason, and what to do `instead`.
     """
     repository = Repository.of(model)
     with _plain_errors(model, instead=instead):
