@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from inference import folders
 from inference.errors import StoreUnavailable
 from pages.ui import header, state
 from pages.ui.format import literal
@@ -19,8 +20,13 @@ PAGES = {
         st.Page("pages/ladder.py", title="Ladder", icon=":material/stairs:"),
         st.Page("pages/compare.py", title="Compare", icon=":material/balance:"),
     ],
+    "Understand": [
+        st.Page("pages/predictions.py", title="Predictions", icon=":material/photo_library:"),
+        st.Page("pages/learn.py", title="Learn", icon=":material/school:"),
+    ],
     "Keep": [
         st.Page("pages/history.py", title="History", icon=":material/history:"),
+        st.Page("pages/replay.py", title="Demo", icon=":material/slideshow:"),
     ],
 }
 
@@ -35,7 +41,7 @@ def main() -> None:
     )
     page = st.navigation(PAGES)
     try:
-        state.store()
+        folders.restrict(state.store().home, st.get_option("server.address"))
         if os.environ.get("BATCHSCOPE_NO_ENGINE") != "1":
             state.keep_engine()
         header.draw()

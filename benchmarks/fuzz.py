@@ -12,15 +12,16 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import multiprocessing
-import os
 import random
 import resource
+import select
+import struct
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
 from typing import Any
 
 from PIL import Image, features
@@ -31,6 +32,7 @@ SIDES = ((64, 48), (301, 200))
 BOUND_BYTES = 6 * 3 * MAX_PIXELS
 """A picture of the largest size in RGB, six times: what decoding, turning and blending may hold at once."""
 FILE_TIMEOUT_S = 60.0
+_LENGTH = struct.Struct("<Q")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,20 +157,24 @@ class _Decoder:
     """A process that decodes what it is sent."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
-        theirs.close()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.fuzz", "--serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # the C libraries complain about every file
+        )
 
     def decode(self, data: bytes) -> tuple[str, str, int] | None:
         """What happened, what was said, and bytes of memory taken so far; None if the process is gone."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         try:
-            self._pipe.send_bytes(data)
-            if self._pipe.poll(FILE_TIMEOUT_S):
-                outcome, told, memory = self._pipe.recv()
-                return str(outcome), str(told), int(memory)
-        except (EOFError, OSError):
+            self._process.stdin.write(_LENGTH.pack(len(data)) + data)
+            self._process.stdin.flush()
+            if select.select([self._process.stdout], [], [], FILE_TIMEOUT_S)[0]:
+                outcome, told, memory = json.loads(self._process.stdout.readline())
+                return outcome, told, memory
+        except (OSError, ValueError):  # nothing, or half a line, from a process that died
             pass
         self.end()
         return None
@@ -176,14 +182,13 @@ class _Decoder:
     def end(self) -> None:
         """End the process, if it has not ended itself."""
         self._process.kill()
-        self._process.join()
+        self._process.communicate()
 
 
-def _serve(pipe: Connection) -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the C libraries complain about every file
+def _serve() -> None:
     before = _peak_bytes()
-    while True:
-        data = pipe.recv_bytes()
+    while head := sys.stdin.buffer.read(_LENGTH.size):
+        data = sys.stdin.buffer.read(*_LENGTH.unpack(head))
         try:
             decode(data).tobytes()
             outcome, told = "decoded", ""
@@ -191,7 +196,7 @@ def _serve(pipe: Connection) -> None:
             outcome, told = "refused", str(error)
         except BaseException as error:  # noqa: BLE001  # that is what is looked for
             outcome, told = "unexpected", type(error).__name__
-        pipe.send((outcome, told, _peak_bytes() - before))
+        print(json.dumps([outcome, told, _peak_bytes() - before]), flush=True)
 
 
 def _peak_bytes() -> int:
@@ -204,7 +209,11 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve:
+        _serve()
+        return 0
     found = fuzz(options.files, options.seed)
     if options.json:
         print(json.dumps(asdict(found) | {"clean": found.clean}, indent=1))

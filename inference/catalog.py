@@ -91,7 +91,7 @@ def datasets(home: Path) -> tuple[Entry, ...]:
     )
 
 
-def require(model: str, dataset: str, home: Path) -> tuple[str, str]:
+def require(model: str, dataset: str, home: Path, *, zero_shot: bool = False) -> tuple[str, str]:
     """The model and the data set as every process understands them, if there is something to run; asks no network.
 
     Raises `DataUnavailable` or `ModelUnavailable` with what to do.
@@ -101,7 +101,7 @@ def require(model: str, dataset: str, home: Path) -> tuple[str, str]:
     if folder is not None and model not in (checkpoints.DIGITS, checkpoints.RESNET_50_UNTRAINED):
         if not folder.is_dir():
             raise ModelUnavailable(f"There is no folder {folder}. Give a folder with a model, or a hub id.")
-        model_files.check(folder, model)
+        model_files.check(folder, model, zero_shot=zero_shot)
     if not listing.in_bucket(dataset):
         listing.list_images(dataset, home, 1)
     return model, dataset

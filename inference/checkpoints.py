@@ -56,21 +56,23 @@ def folder_of(
     model: str,
     home: Path,
     *,
+    zero_shot: bool = False,
     make_untrained: Callable[[Path], None],
     on_download: Callable[[int, int], None] | None = None,
 ) -> Path:
     """The local folder of a model, downloaded or made first where needed, and checked.
 
-    `make_untrained` fills the folder of the untrained ResNet-50; the caller knows a process that has torch.
-    `on_download(done, total)` hears of bytes as they come, and may raise to stop.
-    Raises `ModelUnavailable` with the reason and what to do.
+    `zero_shot` asks for a model that compares pictures with texts. `make_untrained` fills the folder of the untrained
+    ResNet-50; the caller knows a process that has torch. `on_download(done, total)` hears of bytes as they come, and
+    may raise to stop. Raises `ModelUnavailable` with the reason and what to do.
     """
     folder = local_folder(model, home)
     if model == RESNET_50_UNTRAINED and not is_checkpoint(untrained_folder(home)):
         make_untrained(untrained_folder(home))
     if folder is None:
-        folder = hub.download(model, on_download, instead=f"choose {DIGITS} or {RESNET_50_UNTRAINED}")
+        instead = f"choose {DIGITS} or {RESNET_50_UNTRAINED}"
+        folder = hub.download(model, on_download, zero_shot=zero_shot, instead=instead)
     elif not folder.is_dir():
         raise ModelUnavailable(f"There is no folder {folder}. Give a folder with a model, or a hub id.")
-    model_files.check(folder, model)
+    model_files.check(folder, model, zero_shot=zero_shot)
     return folder

@@ -1,4 +1,4 @@
-"""The same things without a browser: `python -m inference run|compare|ladder|limit|hardware|history|show|export`.
+"""The same things without a browser: `python -m inference COMMAND`, of which `--help` lists all.
 
 A run goes through the same queue as one from the pages, and shows in the same history. With `--json` one JSON
 document, and nothing else, goes to stdout; progress goes to stderr. Exit status: 0 finished, 1 failed, 2 bad
@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from inference import checkpoints, hardware, ladder, listing, preflight, report
+from inference import bundle, checkpoints, hardware, ladder, listing, preflight, report
+from inference.arms import arms_of, winner
 from inference.capabilities import best_dtype
-from inference.config import BACKENDS, DTYPES, MAX_REPEATS, STRATEGIES, RunConfig, interleaved
-from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, InvalidConfig, RunFailed
+from inference.config import BACKENDS, COMBINATIONS, DTYPES, MAX_REPEATS, STRATEGIES, RunConfig, interleaved
+from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, InvalidBundle, InvalidConfig, RunFailed
 from inference.export import FORMATS, export
 from inference.limits import Limit, LimitKey
 from inference.results import RunRecord, median_run, metrics
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.command(options))
-    except (InvalidConfig, DoesNotFit, DataUnavailable) as error:
+    except (InvalidConfig, InvalidBundle, DoesNotFit, DataUnavailable) as error:
         print(f"batchscope: {error}", file=sys.stderr)
         return EXIT_BAD_ARGUMENTS
     except BatchscopeError as error:
@@ -153,8 +154,28 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    export(_existing(options.run), options.to)
+    run_ids = list(dict.fromkeys(run_id for some in options.run for run_id in some.split(",") if run_id))
+    if options.to.suffix.lower() == f".{bundle.ENDING}":
+        bundle.write(Store(home_folder()), run_ids, options.to)
+    else:
+        runs = [_existing(run_id) for run_id in run_ids]
+        export(runs, options.to)
+        best = winner(arms_of(runs)) if len(runs) > 1 and options.to.suffix.lower() == ".py" else None
+        if best is not None:
+            print(best.reason, file=sys.stderr)
     print(f"Wrote {options.to}", file=sys.stderr)
+    return EXIT_FINISHED
+
+
+def _import(options: argparse.Namespace) -> int:
+    imported = bundle.read_file(Store(home_folder()), options.file)
+    became = {"imported": imported.added, "already here": imported.here, "in the bin here": imported.binned}
+    if options.json:
+        _print_json([{"id": run_id, "became": what} for what, run_ids in became.items() for run_id in run_ids])
+    else:
+        for what, run_ids in became.items():
+            for run_id in run_ids:
+                print(f"{run_id}  {what}")
     return EXIT_FINISHED
 
 
@@ -174,8 +195,12 @@ def _config(options: argparse.Namespace, strategy: str, *, lenient: bool = False
     config = RunConfig(
         strategy="pipelined" if lenient else strategy,
         model=checkpoints.absolute(options.model),
+        labels=_texts(options.labels),
+        members=tuple(checkpoints.absolute(member) for member in _texts(options.members)),
+        combine=options.combine,
         dataset=listing.absolute(options.dataset),
         limit=options.limit,
+        sample_seed=options.sample_seed,
         batch_size=options.batch_size if options.batch_size is not None else default.batch_size,
         concurrency=options.concurrency if options.concurrency is not None else default.concurrency,
         cpus_per_worker=options.cpus_per_worker if options.cpus_per_worker is not None else default.cpus_per_worker,
@@ -193,6 +218,10 @@ def _config(options: argparse.Namespace, strategy: str, *, lenient: bool = False
     if not verdict.fits:
         raise DoesNotFit(f"this does not fit this machine: {verdict.sentence}")
     return config
+
+
+def _texts(separated: str) -> tuple[str, ...]:
+    return tuple(text.strip() for text in separated.split(",") if text.strip())
 
 
 def _perform(
@@ -413,17 +442,30 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(show)
     show.set_defaults(command=_show)
 
-    export_run = commands.add_parser("export", help="write one run to a file")
-    export_run.add_argument("run", metavar="RUN")
-    export_run.add_argument("--to", type=Path, required=True, metavar=f"FILE.({'|'.join(FORMATS)})")
+    export_run = commands.add_parser(
+        "export", help=f"write a run, or a comparison, to a file; a .{bundle.ENDING} holds runs whole"
+    )
+    export_run.add_argument("run", metavar="RUN", nargs="+", help="of several, the first is the baseline")
+    export_run.add_argument("--to", type=Path, required=True, metavar=f"FILE.({'|'.join((*FORMATS, bundle.ENDING))})")
     export_run.set_defaults(command=_export)
+
+    import_runs = commands.add_parser("import", help=f"add the runs of a .{bundle.ENDING} from another machine")
+    import_runs.add_argument("file", type=Path, metavar=f"FILE.{bundle.ENDING}")
+    _add_json(import_runs)
+    import_runs.set_defaults(command=_import)
     return parser
 
 
 def _add_settings(parser: argparse.ArgumentParser, *, images: int = 100, repeats: int = 1) -> None:
     parser.add_argument("--model", default="digits", help="a catalogue name, a folder, or a hub id")
-    parser.add_argument("--dataset", default="digits", help="a catalogue name or a folder")
-    parser.add_argument("--limit", type=int, default=images, metavar="N", help="images, from the first on")
+    parser.add_argument("--labels", default="", metavar="A,B", help="what a CLIP-like model chooses from")
+    parser.add_argument("--members", default="", metavar="M,M", help="further models: together they are an ensemble")
+    parser.add_argument("--combine", choices=COMBINATIONS, default="mean", help="how an ensemble's answers become one")
+    parser.add_argument(
+        "--dataset", default="digits", help="a catalogue name, folder, pattern, CSV or Parquet list, or s3://bucket/key"
+    )
+    parser.add_argument("--limit", type=int, default=images, metavar="N", help="how many images")
+    parser.add_argument("--sample-seed", type=int, metavar="S", help="draw them by lot; else the first ones are taken")
     parser.add_argument("--batch-size", type=int, metavar="B")
     parser.add_argument("--concurrency", type=int, metavar="C", help="workers at the same time")
     parser.add_argument("--cpus-per-worker", type=float, metavar="X")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from inference.errors import InvalidConfig
@@ -114,9 +114,13 @@ class RunConfig:
         """Threads of the forward pass in each worker: `threads`, or the CPUs reserved, rounded down, at least 1."""
         return self.threads or max(1, int(self.cpus_per_worker))
 
+    def settings(self) -> dict[str, Any]:
+        """Every setting by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     def to_dict(self) -> dict[str, Any]:
         """Every setting by name, as JSON types."""
-        return asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self.settings().items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -148,7 +152,7 @@ def differences(configs: list[RunConfig]) -> dict[str, tuple[Any, ...]]:
     """The settings that are not the same in every configuration, each with its value per configuration."""
     if not configs:
         return {}
-    rows = [config.to_dict() for config in configs]
+    rows = [config.settings() for config in configs]
     return {name: tuple(row[name] for row in rows) for name in rows[0] if len({row[name] for row in rows}) > 1}
 
 

@@ -166,7 +166,24 @@ def cpu_quota(proc: Path = PROC, cgroup: Path = CGROUP) -> float | None:
 
     It is the smallest on the way from the process's own group up to the root, because every one applies.
     """
-    found: list[float] = []
+    return min((quota for quota, _ in _cpu_groups(proc, cgroup)), default=None)
+
+
+def quota_group_cpu_s(proc: Path = PROC, cgroup: Path = CGROUP) -> float | None:
+    """CPU seconds that all processes under the quota of `cpu_quota` have used so far; None without a quota."""
+    _, folder = min(_cpu_groups(proc, cgroup), default=(None, None))
+    if folder is None:
+        return None
+    fields = dict(line.split(maxsplit=1) for line in _two_word_lines(read_text(folder / "cpu.stat")))
+    microseconds = _whole_number(fields.get("usage_usec", ""))
+    if microseconds is not None:
+        return microseconds / 1e6
+    nanoseconds = _first_number(folder, "cpuacct.usage")  # version 1, where both controllers are mounted as one
+    return None if nanoseconds is None else nanoseconds / 1e9
+
+
+def _cpu_groups(proc: Path, cgroup: Path) -> Iterator[tuple[float, Path]]:
+    """Each group with a quota: (processors' worth of time, its folder)."""
     for folder in _groups("cpu", proc, cgroup):
         # Version 2 keeps "quota period" or "max period" in one file, version 1 one number in each of two.
         words = (read_text(folder / "cpu.max") or "").split()
@@ -175,8 +192,7 @@ def cpu_quota(proc: Path = PROC, cgroup: Path = CGROUP) -> float | None:
             words = [*(quota or "").split(), *(period or "").split()]
         numbers = [_whole_number(word) for word in words]
         if len(numbers) == 2 and numbers[0] and numbers[1]:
-            found.append(numbers[0] / numbers[1])
-    return min(found, default=None)
+            yield numbers[0] / numbers[1], folder
 
 
 def memory_limit(proc: Path = PROC, cgroup: Path = CGROUP) -> int | None:

@@ -6,7 +6,7 @@ Models may know different labels: what one of them does not know has score 0 the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -97,6 +97,33 @@ def apart(rows: np.ndarray, like: Sequence[np.ndarray]) -> list[np.ndarray]:
 # -- models that are used as one -------------------------------------------------------------------------------------
 
 
+class Panel:
+    """Several pipelines that are asked about the same image, one after the other."""
+
+    def __init__(
+        self,
+        members: Sequence[Callable[[Image.Image], Answer]],
+        labels: Sequence[Sequence[str]],
+        combine: str,
+        top_k: int,
+    ) -> None:
+        """Each member tells its scores of all its `labels`."""
+        self._members = tuple(members)
+        self._labels = [tuple(dict.fromkeys(names)) for names in labels]
+        self._combination = Combination(self._labels, combine)
+        self._top_k = top_k
+
+    def classify(self, image: Image.Image) -> tuple[Answer, Answer]:
+        """The most probable labels of an image, all members together, and the first choice of each of them."""
+        answers = [member(image) for member in self._members]
+        scores = []
+        for answer, names in zip(answers, self._labels, strict=True):
+            # Best first, so that of a name that comes twice the better score is kept.
+            of_name = dict(reversed(answer))
+            scores.append(np.array([[of_name.get(name, 0.0) for name in names]]))
+        return self._combination.best(scores, self._top_k)[0], tuple(answer[0] for answer in answers)
+
+
 class Ensemble:
     """Several `models.Classifier` that look at the same pictures, to be used as one."""
 
@@ -119,12 +146,12 @@ class Ensemble:
         parts = apart(pixels, self._like)
         return [member.logits(part, batch_size) for member, part in zip(self.members, parts, strict=True)]
 
-    def answers(self, logits: Sequence[torch.Tensor]) -> list[Answer]:
+    def answers(self, logits: Any) -> list[Answer]:
         """The most probable labels of each picture, all members together."""
         scores = [member.scores(own).numpy() for member, own in zip(self.members, logits, strict=True)]
         return self._combination.best(scores, self._top_k)
 
-    def votes(self, logits: Sequence[torch.Tensor]) -> list[Answer]:
+    def votes(self, logits: Any) -> list[Answer]:
         """The first choice of each member for each picture, in the order of the members."""
         own = [member.answers(part) for member, part in zip(self.members, logits, strict=True)]
         return [tuple(answer[0] for answer in answers) for answers in zip(*own, strict=True)]

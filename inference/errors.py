@@ -29,5 +29,9 @@ class RunCancelled(BatchscopeError):
     """Someone asked for the run to stop."""
 
 
+class InvalidBundle(BatchscopeError):
+    """A file of runs cannot be written or read in; the message says why, and nothing of it was taken."""
+
+
 class StoreUnavailable(BatchscopeError):
     """The home folder or its database cannot be read or written."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inference import ceiling, checkpoints, listing, preflight, runner
@@ -20,6 +20,7 @@ from inference.listing import ImageList
 from inference.ray_session import RaySession
 from inference.results import Prediction, Progress, RunRecord, Sample, Span
 from inference.store import Store
+from inference.strategies import Source
 
 SAVE_S = 0.5
 WORKER_DIED = "A worker died; Ray gave its images to another one, and none was lost."
@@ -54,8 +55,7 @@ def rehearse(
         events = runner.run(
             default.with_(strategy=strategy, limit=2, concurrency=1),
             listing.list_samples(home, 2),
-            model_folder=str(DIGITS_MODEL_DIR),
-            geometry=None,
+            models=[Source(str(DIGITS_MODEL_DIR), None)],
             reader_cpus=preflight.reader_cpus(hardware),
             runtime_env=ray_session.warm.runtime_env,
         )
@@ -117,7 +117,8 @@ class Execution:
         self._pending_samples: list[Sample] = []
         self._pending_predictions: list[Prediction] = []
         self._plan: str | None = None
-        self._model_folder: Path | None = None
+        self._folders: list[Path] = []
+        """Of the models, the first one's geometry standing for all."""
 
     def perform(self) -> None:
         """Run it, and give it its end state whatever happens."""
@@ -148,8 +149,8 @@ class Execution:
     def _find_geometry(self) -> None:
         """Keep how the model saw the pictures; after the end, since finding out may take a worker some seconds."""
         try:
-            if self._model_folder is not None:
-                self._store.save_geometry(self._record.id, self._ray.geometry_of(self._model_folder))
+            if self._folders:
+                self._store.save_geometry(self._record.id, self._ray.geometry_of(self._folders[0]))
         except Exception:  # only a page wants it, and the run has ended well
             log.exception("geometry of run %s", self._record.id)
 
@@ -160,31 +161,38 @@ class Execution:
         self._say("listing images")
         images = self._images()
         self._say("finding the model")
-        model_folder = checkpoints.folder_of(self._config.model, self._store.home, make_untrained=self._make_untrained)
-        self._model_folder = model_folder
+        self._folders = [
+            checkpoints.folder_of(
+                model,
+                self._store.home,
+                zero_shot=bool(self._config.labels),
+                make_untrained=self._make_untrained,
+                on_download=self._tell_download(),
+            )
+            for model in self._config.models
+        ]
         if self._record.comparison_id is not None and not self._ray.rehearsed:
             self._say("rehearsing")
             rehearse(self._ray, self._store.home, self._hardware, lambda: not self._must_stop())
         self._say("warming file cache and workers")
-        _warm_file_cache(images, model_folder)
+        _warm_file_cache(images, self._folders)
         actors, tasks = warm_needs(self._config)
         seconds = self._ray.warm.ensure(actors=actors, tasks=tasks, keep_waiting=lambda: not self._must_stop())
         if seconds > 0.5:
             self._messages.append(
                 f"Worker processes imported torch and transformers for {seconds:.1f} s before the clock started."
             )
-        self._run(images, model_folder)
+        self._run(images)
 
-    def _run(self, images: ImageList, model_folder: Path) -> None:
-        geometry = None
+    def _run(self, images: ImageList) -> None:
+        models = [Source(str(folder), None) for folder in self._folders]
         if self._config.strategy not in ONE_BY_ONE:
-            geometry = self._ray.geometry_of(model_folder)
-            self._store.save_geometry(self._record.id, geometry)
+            models = [Source(str(folder), self._ray.geometry_of(folder)) for folder in self._folders]
+            self._store.save_geometry(self._record.id, models[0].geometry)
         events = runner.run(
             self._config,
             images,
-            model_folder=str(model_folder),
-            geometry=geometry,
+            models=models,
             reader_cpus=preflight.reader_cpus(self._hardware),
             runtime_env=self._ray.warm.runtime_env,
         )
@@ -239,8 +247,8 @@ class Execution:
     def _images(self) -> ImageList:
         config = self._config
         if config.dataset == listing.DIGITS:
-            self._make_samples(min(config.limit, SAMPLE_COUNT))
-        images = listing.list_images(config.dataset, self._store.home, config.limit)
+            self._make_samples(SAMPLE_COUNT if config.sample_seed is not None else min(config.limit, SAMPLE_COUNT))
+        images = listing.list_images(config.dataset, self._store.home, config.limit, seed=config.sample_seed)
         if images.skipped:
             self._messages.append(f"{images.skipped} entries were skipped: no regular files in this folder.")
         if len(images.images) < config.limit:
@@ -268,6 +276,18 @@ class Execution:
                 "Free some space or make the folder writable."
             ) from error
 
+    def _tell_download(self) -> Callable[[int, int], None]:
+        """Shows how far a download is, now and then; hears there, too, that the run is to stop."""
+        told_at = 0.0
+
+        def tell(done: int, total: int) -> None:
+            nonlocal told_at
+            if time.monotonic() - told_at > SAVE_S:
+                told_at = time.monotonic()
+                self._say(f"downloading the model: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+        return tell
+
     def _make_untrained(self, folder: Path) -> None:
         self._say("making the untrained ResNet-50")
         self._ray.in_worker(_make_untrained_resnet50, folder)
@@ -279,11 +299,11 @@ def _make_untrained_resnet50(folder: Path) -> None:
     make_untrained_resnet50(folder)
 
 
-def _warm_file_cache(images: ImageList, model_folder: Path) -> None:
+def _warm_file_cache(images: ImageList, model_folders: Sequence[Path]) -> None:
     """Read every local file once, so that the first strategy of a comparison does not pay for the disk alone."""
     remaining = MAX_CACHE_WARMING_BYTES
     paths = dict.fromkeys(image.path for image in images.images if "://" not in image.uri)
-    for path in [*model_folder.glob("*.safetensors"), *paths]:
+    for path in [*(file for folder in model_folders for file in folder.glob("*.safetensors")), *paths]:
         with contextlib.suppress(OSError):  # the run itself reports what cannot be read
             remaining -= len(path.read_bytes())
         if remaining <= 0:

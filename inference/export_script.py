@@ -1,7 +1,7 @@
 """One run as a Python program of its own: Ray Data and Transformers, without Batchscope.
 
-The program is put together from the pieces in `export_pieces` and `export_workers`. What comes from a record
-enters it as a Python literal only, so that no name of a model or of a folder can become code.
+The program is put together from the pieces in `export_pieces`. What comes from a record enters it as a Python literal
+only, so that no name of a model or of a folder can become code.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from inference import checkpoints, hardware, listing, preflight
+from inference import buckets, checkpoints, hardware, listing, preflight
 from inference import export_pieces as pieces
-from inference import export_workers as workers
 from inference.bundled import DIGITS_MODEL_DIR
 from inference.config import ONE_BY_ONE, RunConfig
 from inference.errors import InvalidConfig
@@ -29,30 +28,56 @@ def script(record: RunRecord, home: Path) -> str:
     """The program that classifies as the run did, as source text.
 
     The bundled model and what was made in the folder `home` are found by absolute paths. Raises `InvalidConfig`
-    for a strategy that has no program of its own.
+    for a run that has no program of its own.
     """
     config = record.config
-    if config.strategy not in workers.STRATEGIES:
-        raise InvalidConfig(
-            f"a run of the strategy {config.strategy} cannot be written as a program; use json, csv, parquet or html"
-        )
-    remote = config.dataset == listing.IMAGENETTE
-    lesson = workers.LESSONS[config.strategy]
+    why_not = why_no_script(config)
+    if why_not:
+        raise InvalidConfig(f"{why_not}; use json, csv, parquet or html")
+    remote = listing.in_bucket(config.dataset)
     functions = [
-        pieces.MAIN,
-        pieces.LIST_BUCKET.substitute(region=_literal(listing.IMAGENETTE_REGION)) if remote else pieces.LIST_FOLDER,
-        pieces.READ.substitute(file="BUCKET.open_input_file(path)" if remote else 'open(path, "rb")'),
-        workers.STRATEGIES[config.strategy],
+        pieces.MAIN.substitute(found=pieces.FIRST if config.sample_seed is None else pieces.DRAWN),
+        *([] if config.sample_seed is None else [pieces.DRAW]),
+        _listing(config),
+        pieces.STRATEGIES[config.strategy],
         *_model_pieces(config),
-        pieces.DECODE,
-        pieces.WRITE,
+        pieces.DECODE.substitute(fetched=pieces.FETCHED if remote else "", file="data" if remote else "path"),
+        pieces.END,
     ]
     head = [
-        pieces.HEADER.substitute(lesson=lesson, requirements=_requirements(record)),
-        _imports(config, remote=remote),
+        pieces.HEADER.substitute(lesson=pieces.LESSONS[config.strategy], requirements=_requirements(record)),
+        _imports(config),
         _constants(_settings(record, home), config),
     ]
     return "\n\n\n".join(["\n\n".join(_trimmed(head)), *_trimmed(functions)]) + "\n"
+
+
+def why_no_script(config: RunConfig) -> str:
+    """Why a run of this configuration cannot be written as a program; empty if it can."""
+    if config.strategy not in pieces.STRATEGIES:
+        return f"a run of the strategy {config.strategy} cannot be written as a program"
+    if config.members or config.labels:
+        return "an ensemble, or a model that is given its labels, cannot be written as a program"
+    folder = listing.root_folder(config.dataset, Path())
+    if config.dataset != listing.DIGITS and folder not in (None, Path(config.dataset)):
+        return "a program can take a folder or a bucket of images, not a pattern or a list"
+    return ""
+
+
+def _listing(config: RunConfig) -> str:
+    """How the program finds its images."""
+    if not listing.in_bucket(config.dataset):
+        return pieces.LIST_FOLDER
+    access = []
+    if _address(config.dataset).anonymous:
+        access.append("anonymous=True")
+    if config.dataset == listing.IMAGENETTE:
+        access.append(f"region={_literal(listing.IMAGENETTE_REGION)}")
+    return pieces.LIST_BUCKET.substitute(access=", ".join(access))
+
+
+def _address(dataset: str) -> buckets.Address:
+    return buckets.Address.of(listing.IMAGENETTE_OBJECTS if dataset == listing.IMAGENETTE else dataset)
 
 
 def _trimmed(texts: list[str]) -> list[str]:
@@ -60,24 +85,24 @@ def _trimmed(texts: list[str]) -> list[str]:
 
 
 def _model_pieces(config: RunConfig) -> list[str]:
-    """How the workers load and call the model, and what they make of its answers."""
+    """The worker, how it loads and calls the model, and what it makes of the answers."""
     if config.strategy in ONE_BY_ONE:
-        loading = workers.COMPILED_PIPELINE if config.backend == "compile" else workers.PIPELINE
-        return [loading, workers.CLASSIFY_BATCH]
-    layout = workers.CHANNELS_LAST if config.channels_last else ""
-    return [workers.FORWARD[config.backend].substitute(layout=layout), workers.TO_ANSWERS]
+        compiled = pieces.COMPILE_PIPE if config.backend == "compile" else ""
+        return [pieces.ONE_BY_ONE.substitute(compile=compiled)]
+    layout = pieces.CHANNELS_LAST if config.channels_last else ""
+    forward = pieces.FORWARD[config.backend].substitute(layout=layout)
+    return [pieces.WHOLE_BATCHES[config.strategy], forward, pieces.TO_ANSWERS]
 
 
-def _imports(config: RunConfig, *, remote: bool) -> str:
+def _imports(config: RunConfig) -> str:
     """The import statements that the pieces need, in the order that formatters prefer."""
-    own = {"import argparse", "import csv", "import io", "import json"}
-    foreign = {"import pyarrow as pa", "import ray", "import ray.data"}
-    foreign.add("from PIL import Image, ImageOps, UnidentifiedImageError")
-    if remote:
-        own.add("from pathlib import PurePosixPath")
+    own = {"import json", "from itertools import islice" if config.sample_seed is None else "import random"}
+    foreign = {"import pyarrow as pa", "import ray", "import ray.data", "from PIL import Image, ImageOps"}
+    if listing.in_bucket(config.dataset):
+        own.add("import io")
         foreign.add("from pyarrow import fs")
     else:
-        own |= {"import os", "from itertools import islice", "from pathlib import Path"}
+        own |= {"import os", "from pathlib import Path"}
     if config.strategy in ONE_BY_ONE:
         foreign.add("from transformers import pipeline")
     else:
@@ -107,7 +132,9 @@ def _constants(settings: dict[str, Any], config: RunConfig) -> str:
     text = pieces.CONSTANTS.substitute(
         literals,
         decoders=pieces.DECODERS.substitute(literals) if config.strategy == "pipelined" else "",
-        environment="" if config.strategy in ONE_BY_ONE else pieces.ENVIRONMENT,
+        seed="" if config.sample_seed is None else f"SEED = {_literal(config.sample_seed)}\n",
+        which="from the first on, in sorted order" if config.sample_seed is None else "drawn by lot",
+        environment=pieces.ENVIRONMENT if config.strategy in ONE_BY_ONE else pieces.ENVIRONMENT_WITH_MEMORY,
     ).rstrip("\n")
     return "\n".join(_fitted(line) for line in text.splitlines())
 
@@ -122,20 +149,20 @@ def _fitted(line: str) -> str:
 
 
 def _settings(record: RunRecord, home: Path) -> dict[str, Any]:
-    """The values of the program's constants, by the names that `_CONSTANTS` has for them."""
+    """The values of the program's constants, by the names that `pieces.CONSTANTS` has for them."""
     config = record.config
     machine = hardware.from_dict(record.hardware) if record.hardware is not None else None
     folder = listing.root_folder(config.dataset, home)
     return {
         "model": _model(config.model, home),
-        "images": str(folder.absolute()) if folder else listing.IMAGENETTE_URI.removeprefix("s3://").rstrip("/"),
+        "images": str(folder.absolute()) if folder else _address(config.dataset).path,
         "limit": config.limit,
         "batch_size": config.batch_size,
         "concurrency": config.concurrency,
         "cpus_per_worker": config.cpus_per_worker,
         "gpus_per_worker": config.gpus_per_worker,
         "threads_per_worker": config.threads_per_worker,
-        "cpus_for_reading": preflight.reader_cpus(machine) if machine else 1.0,
+        "cpus_per_decoder": preflight.reader_cpus(machine) if machine else 1.0,
         "decoders": config.decoders,
         "device": _device(config, machine),
         "dtype": config.dtype,

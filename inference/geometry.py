@@ -7,7 +7,9 @@ half a gigabyte. What a processor does is found out, and checked against the pro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -41,6 +43,10 @@ class Geometry:
             image = _centre(image, *self.crop)
         return np.asarray(image)
 
+    def picture(self, image: Image.Image) -> Image.Image:
+        """The same pixels as a picture."""
+        return Image.fromarray(self.pixels(image))
+
     def _target(self, height: int, width: int) -> tuple[int, int]:
         if self.size is not None:
             return self.size
@@ -55,3 +61,24 @@ class Geometry:
 def _centre(image: Image.Image, height: int, width: int) -> Image.Image:
     left, top = (image.width - width) // 2, (image.height - height) // 2
     return image.crop((left, top, left + width, top + height))
+
+
+OWN: Literal["own"] = "own"
+"""In place of a geometry: the model's image processor does something of its own."""
+
+Seen = Geometry | Literal["own"]
+"""How the model of a run saw its pictures."""
+
+
+def seen_to_json(geometry: Geometry | None) -> str:
+    """A geometry as it is kept with a run; `OWN` stands for None."""
+    return json.dumps(OWN if geometry is None else asdict(geometry))
+
+
+def seen_from_json(text: str) -> Seen:
+    """What `seen_to_json` wrote."""
+    values = json.loads(text)
+    if values == OWN:
+        return OWN
+    sides = {name: tuple(values[name]) if values[name] else None for name in ("size", "crop")}
+    return Geometry(shortest_edge=values["shortest_edge"], resample=values["resample"], **sides)

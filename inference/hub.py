@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TIMEOUT_S = 5.0
 """For every single answer of the hub."""
 CHUNK_BYTES = 256 * 1024
-_WANTED = (".json", model_files.WEIGHTS)
+_WANTED = (".json", "merges.txt", model_files.WEIGHTS)
 _ID = re.compile(r"^(?P<repository>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w][\w./-]*))?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
 
@@ -98,7 +98,9 @@ def describe(model: str) -> Described:
         )
 
 
-def download(model: str, on_progress: Callable[[int, int], None] | None = None, *, instead: str) -> Path:
+def download(
+    model: str, on_progress: Callable[[int, int], None] | None = None, *, zero_shot: bool = False, instead: str
+) -> Path:
     """Fetch a model into the hub's cache, and return its folder; files that are there already are not fetched again.
 
     A connection that breaks is taken up where it broke. What speaks against loading the model is found before its
@@ -107,7 +109,7 @@ def download(model: str, on_progress: Callable[[int, int], None] | None = None, 
     """
     repository = Repository.of(model)
     with _plain_errors(model, instead=instead):
-        files = _checked_files(repository, model)
+        files = _checked_files(repository, model, zero_shot=zero_shot)
         return _fetch_all(repository, files, on_progress)
 
 
@@ -118,12 +120,14 @@ def is_offline() -> bool:
     return bool(HF_HUB_OFFLINE)
 
 
-def _checked_files(repository: Repository, model: str) -> dict[str, int]:
+def _checked_files(repository: Repository, model: str, *, zero_shot: bool | None = None) -> dict[str, int]:
     """The files that loading takes, of a model that is worth fetching; answers within seconds whether it is there."""
     files = _wanted_files(_ask(repository, TIMEOUT_S))
     if "config.json" not in files:
         raise model_files.no_config(model)
-    model_files.check_config(_fetch(repository, "config.json"), model)
+    config = _fetch(repository, "config.json")
+    if zero_shot is not None or not model_files.compares_with_texts(config):
+        model_files.check_config(config, model, zero_shot=bool(zero_shot))
     model_files.check_files(set(files), model)
     return files
 

@@ -27,9 +27,10 @@ class Undecodable(Exception):
     """This image has no pixels for us; the message is the reason, in words for a person."""
 
 
-def decode(data: bytes) -> Image.Image:
+def decode(data: bytes, *, at_least_pixels: int | None = None) -> Image.Image:
     """The first frame as an upright RGB image; transparency lies over white, 16-bit values are scaled to 8.
 
+    With `at_least_pixels` a JPEG may come out smaller, with no side shorter than that: quick, and for looking at only.
     Raises `Undecodable` with the reason.
     """
     if not data:
@@ -39,6 +40,8 @@ def decode(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore")  # Pillow warns of what `_checked_size` refuses
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 _check_size(image)
+                if at_least_pixels is not None:
+                    image.draft(None, (at_least_pixels, at_least_pixels))
                 image.load()
                 return _as_rgb(ImageOps.exif_transpose(image))
     except Undecodable:

@@ -46,7 +46,8 @@ def card(model: str, home: Path) -> ModelCard:
         return _of_hub(model)
     if model == checkpoints.RESNET_50_UNTRAINED and not checkpoints.is_checkpoint(folder):
         raise ModelUnavailable("This model is made on this machine at its first use; there is nothing to tell yet.")
-    model_files.check(folder, model)
+    compares = model_files.compares_with_texts((folder / "config.json").read_bytes()) if folder.is_dir() else False
+    model_files.check(folder, model, zero_shot=compares)
     parameters, precision = model_files.parameters(folder, model)
     return ModelCard(
         **_told(_settings(folder / "config.json"), _processor(folder)),

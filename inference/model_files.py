@@ -12,20 +12,33 @@ from pathlib import Path
 from inference.errors import ModelUnavailable
 
 WEIGHTS = ".safetensors"
+COMPARING = ("CLIPModel", "SiglipModel")
+"""Architectures that compare pictures with texts, and are checked to do so as Transformers' pipeline does."""
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
-def check(folder: Path, model: str) -> None:
-    """Raise `ModelUnavailable` unless the folder holds an image classifier that is safe to load, whole."""
+def check(folder: Path, model: str, *, zero_shot: bool = False) -> None:
+    """Raise `ModelUnavailable` unless the folder holds an image classifier that is safe to load, whole.
+
+    With `zero_shot` it must be a model that compares pictures with texts.
+    """
     try:
         config = (folder / "config.json").read_bytes()
     except FileNotFoundError:
         raise no_config(model) from None
     except OSError as error:
         raise ModelUnavailable(f"The config.json of {model} cannot be read: {error.strerror}.") from error
-    check_config(config, model)
+    check_config(config, model, zero_shot=zero_shot)
     check_whole(folder, model)
     parameters(folder, model)
+
+
+def compares_with_texts(config: bytes) -> bool:
+    """Whether a `config.json` is that of a model that compares pictures with texts."""
+    try:
+        return any(name in COMPARING for name in json.loads(config).get("architectures") or ())
+    except (ValueError, AttributeError, TypeError):
+        return False
 
 
 def no_config(model: str) -> ModelUnavailable:
@@ -41,8 +54,8 @@ def check_whole(folder: Path, model: str) -> None:
         raise ModelUnavailable(f"{model} is not whole: {missing[0]} is missing. Copy or download it again.")
 
 
-def check_config(text: bytes, model: str) -> None:
-    """Raise `ModelUnavailable` unless a `config.json` asks for an image classifier of Transformers' own."""
+def check_config(text: bytes, model: str, *, zero_shot: bool = False) -> None:
+    """Raise `ModelUnavailable` unless a `config.json` asks for a classifier of Transformers' own of that kind."""
     try:
         config = json.loads(text)
         architectures = tuple(config.get("architectures") or ())
@@ -50,7 +63,17 @@ def check_config(text: bytes, model: str) -> None:
         raise ModelUnavailable(f"The config.json of {model} cannot be read: {error}.") from error
     if "auto_map" in config:
         raise ModelUnavailable(f"{model} brings its own code (auto_map), which is never run here. Choose another.")
-    if not any(str(name).endswith("ForImageClassification") for name in architectures):
+    compares = any(name in COMPARING for name in architectures)
+    if zero_shot and not compares:
+        raise ModelUnavailable(
+            f"{model} has labels of its own and chooses among them: take the typed labels away, or choose a model that "
+            f"compares pictures with texts ({', '.join(COMPARING)})."
+        )
+    if compares and not zero_shot:
+        raise ModelUnavailable(
+            f"{model} compares pictures with texts and has no labels of its own: type two or more to choose from."
+        )
+    if not zero_shot and not any(str(name).endswith("ForImageClassification") for name in architectures):
         named = ", ".join(str(name) for name in architectures) or "nothing that it names"
         raise ModelUnavailable(
             f"{model} is not an image classifier: its architecture is {named}, not one that ends in "

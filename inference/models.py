@@ -75,6 +75,11 @@ def time_stages(pipe: transformers.Pipeline, timer: Timer) -> None:
         setattr(pipe, stage, _timed(getattr(pipe, stage), phase, timer))
 
 
+def labels_of(pipe: transformers.Pipeline) -> tuple[str, ...]:
+    """The labels that a pipeline's own model knows."""
+    return tuple(pipe.model.config.id2label.values())
+
+
 def _timed(stage: Callable[..., Any], phase: str, timer: Timer) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         with timer(phase, 1):
@@ -308,7 +313,7 @@ class Classifier:
             return logits.sigmoid()
         return logits.softmax(dim=-1)
 
-    def answers(self, logits: torch.Tensor) -> list[Answer]:
+    def answers(self, logits: Any) -> list[Answer]:
         """The most probable labels of each picture with their scores."""
         scores = self.scores(logits)
         best = scores.topk(min(TOP_K, scores.shape[-1]), dim=-1)
@@ -316,6 +321,10 @@ class Classifier:
             tuple((self._config.id2label[index], value) for index, value in zip(indices, values, strict=True))
             for indices, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
+
+    def votes(self, logits: Any) -> list[Answer]:
+        """What the models of an ensemble choose one by one: nothing, for a model by itself."""
+        return [()] * len(logits)
 
     def flops_per_image(self) -> int:
         """Floating-point operations of one picture's forward pass, two for each multiplication with addition.

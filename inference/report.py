@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from inference.arms import Arm, winner
 from inference.hardware import fingerprint, from_dict
 from inference.ladder import Ladder, Rung
 from inference.limits import Limit, LimitKey
 from inference.parity import agreement
+from inference.prediction import Predictions
 from inference.results import Prediction, RunRecord, metrics, speedup
 from inference.wording import significant
 
@@ -38,6 +40,60 @@ def comparison_document(runs: Sequence[RunRecord]) -> dict[str, Any]:
         speedups[strategy] = asdict(ratio) if ratio else None
         parity[strategy] = {"agreement": agreed.share, "max_score_difference": agreed.max_score_difference}
     return {"runs": [document(run) for run in runs], "speedup": speedups, "parity": parity}
+
+
+def arms_document(arms: Sequence[Arm]) -> dict[str, Any]:
+    """Every side of a comparison against the first, and the one that wins: `{"arms", "winner"}`.
+
+    Unlike `comparison_document` it tells two configurations of one strategy apart.
+    """
+    best = winner(arms)
+    return {
+        "arms": [
+            {
+                "label": arm.label,
+                "runs": [run.id for run in arm.runs],
+                "median_run": arm.median.id,
+                "versus_first": asdict(arm.speedup) if arm.speedup else None,
+                "agreement": arm.agreement.share if arm.agreement else None,
+                "max_score_difference": arm.agreement.max_score_difference if arm.agreement else None,
+            }
+            for arm in arms
+        ],
+        "winner": {"label": best.arm.label, "run": best.arm.median.id, "reason": best.reason} if best else None,
+    }
+
+
+def run_rows(arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """One row for each run: its side, its settings, its figures, and what its side amounts to against the first.
+
+    Ratio, interval and agreement are those of the side, so repeats share them; the first side has none.
+    """
+    rows = []
+    for arm in arms:
+        ratio, agreed = arm.speedup, arm.agreement
+        for run in arm.runs:
+            figures = asdict(metrics(run))
+            phases = figures.pop("phases")
+            rows.append(
+                {"run": run.id, "arm": arm.label, "baseline": arm is arms[0], "state": run.state}
+                | {name: _cell(value) for name, value in run.config.to_dict().items()}
+                | figures
+                | {f"{phase}_s": spent_s for phase, spent_s in phases.items()}
+                | {
+                    "ratio": ratio.ratio if ratio else None,
+                    "ratio_low": ratio.low if ratio else None,
+                    "ratio_high": ratio.high if ratio else None,
+                    "agreement": agreed.share if agreed else None,
+                    "max_score_difference": agreed.max_score_difference if agreed else None,
+                }
+            )
+    return rows
+
+
+def _cell(value: Any) -> Any:
+    """A setting for a table: several texts as one."""
+    return ", ".join(value) if isinstance(value, list) else value
 
 
 def ladder_document(ladder: Ladder | None, runs: Sequence[RunRecord]) -> dict[str, Any]:
@@ -106,19 +162,38 @@ def grouped_by_strategy(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]
     return groups
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """One thing that stands against comparing runs."""
+
+    about: str
+    """`model`, `images` or `machine`: what is not the same."""
+    sentence: str
+
+
+def objections(runs: Sequence[RunRecord]) -> tuple[Objection, ...]:
+    """What stands against comparing these runs, each thing once; empty when nothing does.
+
+    Images are the same where data set and ids are; a run that did not finish is not blamed for those it lacks.
+    """
+    found = []
+    if len({(run.config.models, run.config.labels) for run in runs}) > 1:
+        sentence = "The models differ, so speed and answers are not about the same work."
+        found.append(Objection(about="model", sentence=sentence))
+    if len(
+        {frozenset(Predictions.of(run.predictions).columns.image_ids) for run in runs if run.state == "finished"}
+    ) > 1 or (len({run.config.dataset for run in runs}) > 1):
+        sentence = "The images differ, so images/s are not about the same work."
+        found.append(Objection(about="images", sentence=sentence))
+    if len({fingerprint(from_dict(run.hardware)) for run in runs if run.hardware}) > 1:
+        sentence = "The runs come from different machines, so their times cannot be compared."
+        found.append(Objection(about="machine", sentence=sentence))
+    return tuple(found)
+
+
 def comparability(runs: Sequence[RunRecord]) -> tuple[str, ...]:
     """Why these runs should not be compared, one sentence for each reason; empty when nothing stands against it."""
-    sentences = []
-    if len({run.config.model for run in runs}) > 1:
-        sentences.append("The models differ, so speed and answers are not about the same work.")
-    if len({frozenset(p.image_id for p in run.predictions) for run in runs if run.state == "finished"}) > 1 or (
-        len({run.config.dataset for run in runs}) > 1
-    ):
-        sentences.append("The images differ, so images/s are not about the same work.")
-    machines = {fingerprint(from_dict(run.hardware)) for run in runs if run.hardware}
-    if len(machines) > 1:
-        sentences.append("The runs come from different machines, so their times cannot be compared.")
-    return tuple(sentences)
+    return tuple(objection.sentence for objection in objections(runs))
 
 
 def _prediction(prediction: Prediction) -> dict[str, Any]:

@@ -6,15 +6,20 @@ below. All times are seconds since the run began, on the clock of the machine th
 
 from __future__ import annotations
 
+import functools
 import itertools
+import operator
 import random
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from inference.config import RunConfig
+from inference.prediction import Prediction as Prediction
+from inference.prediction import Predictions
+from inference.prediction import same_label as same_label
 
 PHASES = ("start", "import", "load", "warmup", "wait", "read", "preprocess", "forward", "postprocess")
 """What a worker can be doing, in the order in which charts stack it. `wait` is derived, never recorded; `warmup` is
@@ -26,6 +31,9 @@ STATES = ACTIVE_STATES + END_STATES
 
 READER, DECODER, WORKER = "reader", "decoder", "worker"
 """What a lane does, and how its name begins: read files, turn them into pixels, or run the model."""
+
+MACHINE, GPU = "machine", "gpu"
+"""How the lanes begin that are no process of the run but what it ran on: they have samples, and no spans."""
 
 BOOTSTRAP_RESAMPLES = 2000
 BOOTSTRAP_BLOCKS = 50
@@ -63,43 +71,6 @@ class Sample:
     """CPU seconds of all its threads since the process started."""
     memory_bytes: int
     """Memory that is its own: resident, without what it shares with others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The answer for one image, or the reason why there is none."""
-
-    image_id: str
-    label: str | None = None
-    score: float | None = None
-    """Probability of `label`, 0 to 1."""
-    status: str = "ok"
-    """`ok` or `error`."""
-    reason: str | None = None
-    truth: str | None = None
-    """The right label, where the data set has labels."""
-    top: tuple[tuple[str, float], ...] = ()
-    """The five most probable labels with their scores, best first."""
-    done_s: float = 0.0
-    """When the answer was ready."""
-    worker: str = ""
-
-    @property
-    def correct(self) -> bool | None:
-        """Whether the label is the truth; None where either is unknown."""
-        if self.truth is None or self.label is None:
-            return None
-        return same_label(self.label, self.truth)
-
-
-def same_label(label: str, truth: str) -> bool:
-    """Whether `truth` is the label or one of its comma-separated names, whatever the case and underscores."""
-    names = {name.strip() for name in _plain(label).split(",")} | {_plain(label)}
-    return _plain(truth) in names
-
-
-def _plain(text: str) -> str:
-    return text.replace("_", " ").casefold().strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +119,7 @@ class RunRecord:
     progress: Progress | None = None
     spans: tuple[Span, ...] = ()
     samples: tuple[Sample, ...] = ()
-    predictions: tuple[Prediction, ...] = ()
+    predictions: Sequence[Prediction] = ()
     operators: tuple[OperatorProgress, ...] = ()
     plan: str | None = None
     """Ray Data's own account of the logical and physical plan."""
@@ -209,21 +180,21 @@ class Speedup:
 
 def metrics(record: RunRecord) -> Metrics:
     """All figures of one run, from its spans and predictions."""
-    spans, predictions = record.spans, record.predictions
+    spans, answers = record.spans, Predictions.of(record.predictions)
     loads = [span for span in spans if span.phase == "load"]
-    total = max((p.done_s for p in predictions), default=None)
+    total = max(answers.columns.done_s, default=None)
     return Metrics(
-        images=len(predictions),
-        errors=sum(p.status == "error" for p in predictions),
+        images=len(answers),
+        errors=sum(reason is not None for reason in answers.columns.reasons),
         total_s=total,
         setup_s=setup_seconds(spans),
-        images_per_s=len(predictions) / total if total else None,
+        images_per_s=len(answers) / total if total else None,
         steady_images_per_s=steady_rate(record),
-        first_prediction_s=min((p.done_s for p in predictions), default=None),
+        first_prediction_s=min(answers.columns.done_s, default=None),
         model_loads=len(loads),
         model_load_s=sum(span.seconds for span in loads),
         phases=seconds_by_phase(spans),
-        accuracy=accuracy(predictions),
+        accuracy=accuracy(answers),
         workers=len(model_workers(spans)),
         cpu_s=cpu_seconds(record.samples),
         peak_worker_memory_bytes=max((s.memory_bytes for s in record.samples if runs_model(s.worker)), default=None),
@@ -237,16 +208,23 @@ def setup_seconds(spans: Iterable[Span]) -> float | None:
 
 
 def cpu_seconds(samples: Iterable[Sample]) -> float | None:
-    """CPU seconds that the sampled processes used between their first and last samples; None without samples."""
+    """CPU seconds that the run's processes used between their first and last samples; None without samples."""
     used: dict[str, list[float]] = defaultdict(list)
     for sample in samples:
-        used[sample.worker.split()[-1]].append(sample.cpu_s)  # by process: one may both read and decode
+        if is_process(sample.worker):
+            used[sample.worker.split()[-1]].append(sample.cpu_s)  # by process: one may both read and decode
     return sum(max(values) - min(values) for values in used.values()) if used else None
 
 
+def is_process(lane: str) -> bool:
+    """Whether a lane is a process that took part in the run, and not the machine or a GPU that it ran on."""
+    return not lane.startswith((MACHINE, GPU))
+
+
+@functools.lru_cache(maxsize=4096)
 def runs_model(lane: str) -> bool:
     """Whether a lane belongs to a worker that runs the model."""
-    return not lane.startswith((READER, DECODER))
+    return not lane.startswith((READER, DECODER, MACHINE, GPU))
 
 
 def model_workers(spans: Iterable[Span]) -> tuple[str, ...]:
@@ -264,13 +242,15 @@ def with_waits(spans: Sequence[Span]) -> list[Span]:
         lanes[span.worker].append(span)
     filled: list[Span] = []
     for worker, lane in lanes.items():
-        lane.sort(key=lambda span: span.start_s)
+        lane.sort(key=operator.attrgetter("start_s"))
         busy_until = lane[0].start_s
+        waits = runs_model(worker)
         for span in lane:
-            if span.start_s > busy_until and runs_model(worker):
+            if waits and span.start_s > busy_until:
                 filled.append(Span(worker, "wait", busy_until, span.start_s))
             filled.append(span)
-            busy_until = max(busy_until, span.end_s)
+            if span.end_s > busy_until:
+                busy_until = span.end_s
     return filled
 
 
@@ -281,8 +261,8 @@ def seconds_by_phase(spans: Sequence[Span], *, workers_only: bool = False) -> di
     """
     totals = dict.fromkeys(PHASES, 0.0)
     for span in with_waits(spans):
-        if runs_model(span.worker) or not workers_only:
-            totals[span.phase] += span.seconds
+        if not workers_only or runs_model(span.worker):
+            totals[span.phase] += span.end_s - span.start_s
     return totals
 
 
@@ -322,20 +302,15 @@ def median_run(runs: Sequence[RunRecord]) -> RunRecord:
 
 def accuracy(predictions: Iterable[Prediction]) -> float | None:
     """Share of right labels among the answers whose truth is known; None if no truth is known."""
-    judged = [p.correct for p in predictions if p.correct is not None]
+    judged = [right for right in Predictions.of(predictions).columns.correct if right is not None]
     return sum(judged) / len(judged) if judged else None
 
 
 def cumulative_images(predictions: Iterable[Prediction]) -> list[tuple[float, int]]:
     """Pairs of (seconds, images done by then), one per moment at which answers became ready."""
-    counts: dict[float, int] = defaultdict(int)
-    for prediction in predictions:
-        counts[prediction.done_s] += 1
-    done, points = 0, []
-    for moment in sorted(counts):
-        done += counts[moment]
-        points.append((moment, done))
-    return points
+    counts = Counter(Predictions.of(predictions).columns.done_s)
+    moments = sorted(counts)
+    return list(zip(moments, itertools.accumulate(counts[moment] for moment in moments), strict=True))
 
 
 def throughput(predictions: Iterable[Prediction], *, points: int = 60) -> list[tuple[float, float]]:
@@ -344,7 +319,7 @@ def throughput(predictions: Iterable[Prediction], *, points: int = 60) -> list[t
     The windows are equally long: the run's time divided by `points`, but at least half a second, so that the
     curve of a short run does not show single batches as spikes.
     """
-    done = sorted(p.done_s for p in predictions)
+    done = sorted(Predictions.of(predictions).columns.done_s)
     if not done or done[-1] <= 0:
         return []
     num_windows = max(1, min(points, int(done[-1] / 0.5)))
@@ -371,8 +346,12 @@ def speedup(
     if not all(sides):
         return None
     base_rate, other_rate = (statistics.median(run.rate for run in side) for side in sides)
-    rng = random.Random(seed)  # noqa: S311  # resampling, not secrecy
-    ratios = sorted(_resampled_rate(sides[1], rng) / _resampled_rate(sides[0], rng) for _ in range(BOOTSTRAP_RESAMPLES))
+    base_rates, other_rates = (_resampled_rates(side, seed) for side in sides)
+    # Half a turn apart, so that a run that is on both sides is not set against the same draw of itself.
+    half = BOOTSTRAP_RESAMPLES // 2
+    ratios = sorted(
+        other / base for other, base in zip(other_rates, base_rates[half:] + base_rates[:half], strict=True)
+    )
     cut = int(0.025 * len(ratios))
     return Speedup(ratio=other_rate / base_rate, low=ratios[cut], high=ratios[-1 - cut])
 
@@ -396,7 +375,8 @@ class _Stretches:
         if ready_s is None:
             return None
         # Spans are kept in whole microseconds: answers of the batch that ends the window's wait are not after it.
-        answers = [p.done_s - ready_s for p in record.predictions if p.done_s > ready_s + (1e-3 if steady else 0.0)]
+        after_s = ready_s + (1e-3 if steady else 0.0)
+        answers = [done_s - ready_s for done_s in Predictions.of(record.predictions).columns.done_s if done_s > after_s]
         if not answers:
             return None
         done = sorted(set(answers))
@@ -410,9 +390,24 @@ class _Stretches:
         return cls(len(answers), 0.0, (edges[0], *gaps)) if steady else cls(len(answers), edges[0], gaps)
 
 
-def _resampled_rate(runs: Sequence[_Stretches], rng: random.Random) -> float:
-    rates = []
-    for run in rng.choices(runs, k=len(runs)):
-        drawn = sum(rng.choices(run.stretches_s, k=len(run.stretches_s))) if run.stretches_s else 0.0
-        rates.append(run.images / (run.setup_s + drawn))
-    return statistics.median(rates)
+def _resampled_rates(runs: Sequence[_Stretches], seed: int) -> list[float]:
+    """Median rates of as many runs drawn with replacement, each of stretches drawn with replacement."""
+    drawn = [
+        [run.images / (run.setup_s + total_s) for total_s in _resampled_totals(run.stretches_s, seed)] for run in runs
+    ]
+    if len(runs) == 1:
+        return drawn[0]
+    rng = random.Random(seed)  # noqa: S311  # resampling, not secrecy
+    # A run that is drawn again comes with another of its resamples.
+    return [
+        statistics.median(rates[number - place] for place, rates in enumerate(rng.choices(drawn, k=len(runs))))
+        for number in range(BOOTSTRAP_RESAMPLES)
+    ]
+
+
+@functools.lru_cache(maxsize=128)
+def _resampled_totals(stretches_s: tuple[float, ...], seed: int) -> tuple[float, ...]:
+    """Sums of as many stretches drawn with replacement; kept, because a ladder sets a run against several others."""
+    # The run's own seed: two runs must not be drawn alike.
+    rng = random.Random(hash((stretches_s, seed)))  # noqa: S311  # resampling, not secrecy
+    return tuple(sum(rng.choices(stretches_s, k=len(stretches_s))) for _ in range(BOOTSTRAP_RESAMPLES))

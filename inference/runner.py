@@ -11,7 +11,7 @@ import io
 import json
 import queue
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,10 @@ from ray.data import DataContext
 from inference import datasets, recorder, strategies
 from inference.config import RunConfig
 from inference.errors import RunCancelled, RunFailed
-from inference.geometry import Geometry
 from inference.listing import ImageList
+from inference.meter import Meter
 from inference.results import OperatorProgress, Prediction, Sample, Span
-from inference.strategies import Plan
+from inference.strategies import Plan, Source
 from inference.watch import Watch, forget, watched_context
 
 TICK_S = 0.25
@@ -49,6 +49,7 @@ class Event:
     phase: str
     spans: tuple[Span, ...] = ()
     samples: tuple[Sample, ...] = ()
+    """Of the run's processes, and of the machine: see `inference.meter`."""
     predictions: tuple[Prediction, ...] = ()
     operators: tuple[OperatorProgress, ...] = ()
     plan: str | None = None
@@ -61,33 +62,39 @@ def run(
     config: RunConfig,
     images: ImageList,
     *,
-    model_folder: str,
-    geometry: Geometry | None,
+    models: Sequence[Source],
     reader_cpus: float,
     runtime_env: Mapping[str, Any],
     stall_s: float = STALL_S,
 ) -> Generator[Event]:
     """Run the configured strategy over the images, yielding events at least every `TICK_S` seconds.
 
-    `geometry` is what `inference.models.geometry_of` found out about the model in `model_folder`.
+    Each model's geometry is what `inference.models.geometry_of` found out about it.
     Close the generator to cancel: actors and tasks are gone when `close()` returns. Raises `RunFailed` when
     the workers fail for good or nothing moves for `stall_s` seconds.
     """
     watch = Watch(stall_s)
     started_at = recorder.now_s()
-    with DataContext.current(watched_context(watch)):
-        data = datasets.image_bytes(
-            images.images, batch_size=config.batch_size, num_cpus=reader_cpus, run_started_at=started_at
-        )
-        plan = Plan(
-            config=config,
-            model_folder=model_folder,
-            geometry=geometry,
-            decoder_cpus=reader_cpus,
-            run_started_at=started_at,
-            runtime_env=runtime_env,
-        )
-        answers = strategies.BY_NAME[config.strategy].classify(data, plan)
+    with Meter(started_at) as meter:
+        with DataContext.current(watched_context(watch)):
+            data = datasets.image_bytes(
+                images.images, batch_size=config.batch_size, num_cpus=reader_cpus, run_started_at=started_at
+            )
+            plan = Plan(
+                config=config,
+                models=tuple(models),
+                decoder_cpus=reader_cpus,
+                run_started_at=started_at,
+                runtime_env=runtime_env,
+            )
+            answers = strategies.BY_NAME[config.strategy].classify(data, plan)
+        yield from _executed(answers, images, watch, meter, started_at)
+
+
+def _executed(
+    answers: ray.data.Dataset, images: ImageList, watch: Watch, meter: Meter, started_at: float
+) -> Generator[Event]:
+    """Execute the data set, and report it until its last answer; stop it whatever happens."""
     truths = {image.image_id: image.truth for image in images.images}
     reading = _Reading(answers, watch)
     reading.start()
@@ -107,7 +114,7 @@ def run(
                 images_total=len(images.images),
                 phase=_phase(done, len(images.images), watch),
                 spans=tuple(spans),
-                samples=tuple(samples),
+                samples=(*samples, *meter.take(last=item is _END)),
                 predictions=predictions,
                 operators=watch.operators,
                 plan=_plan_text(answers) if item is _END else None,
@@ -158,7 +165,7 @@ class _Reading(threading.Thread):
 
 def _predictions(block: pa.Table, truths: dict[str, str | None]) -> tuple[Prediction, ...]:
     predictions = []
-    for row in block.select(["image_id", "top", "reason", "done_s", "worker"]).to_pylist():
+    for row in block.select(["image_id", "top", "votes", "reason", "done_s", "worker"]).to_pylist():
         top = tuple((label, score) for label, score in json.loads(row["top"]))
         predictions.append(
             Prediction(
@@ -171,6 +178,7 @@ def _predictions(block: pa.Table, truths: dict[str, str | None]) -> tuple[Predic
                 top=top,
                 done_s=row["done_s"],
                 worker=row["worker"],
+                votes=tuple((label, score) for label, score in json.loads(row["votes"])),
             )
         )
     return tuple(predictions)

@@ -11,7 +11,6 @@ import os
 import sqlite3
 import time
 import uuid
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -19,10 +18,13 @@ from typing import Any, TypeVar
 
 import platformdirs
 
-from inference import answers, recorder
+from inference import answers, chunks
+from inference.chunks import packed_text as packed_text
+from inference.chunks import unpacked_text
 from inference.config import RunConfig
 from inference.database import DATABASE_NAME, Database
 from inference.errors import StoreUnavailable
+from inference.geometry import Geometry, Seen, seen_from_json, seen_to_json
 from inference.limits import Limit, LimitKey
 from inference.results import (
     ACTIVE_STATES,
@@ -139,7 +141,7 @@ class Store:
                 "INSERT INTO runs (id, state, config, comparison_id, request_key, created_at)"
                 " VALUES (?, 'queued', ?, ?, ?, ?)",
                 [
-                    (run_id, json.dumps(config.to_dict()), comparison_id, request_key, time.time())
+                    (run_id, _json(config.to_dict()), comparison_id, request_key, time.time())
                     for run_id, config in zip(ids, configs, strict=True)
                 ],
             )
@@ -194,9 +196,9 @@ class Store:
             db.execute(
                 "UPDATE runs SET progress = ?, operators = ?, messages = ? WHERE seq = ?",
                 (
-                    json.dumps(asdict(progress)),
-                    json.dumps([asdict(op) for op in operators]),
-                    json.dumps(list(messages)),
+                    _json(asdict(progress)),
+                    _json([asdict(op) for op in operators]),
+                    _json(list(messages)),
                     seq,
                 ),
             )
@@ -221,15 +223,31 @@ class Store:
         with self.database.transaction() as db:
             seq = self._seq(db, run_id)
             self._append(db, seq, spans, samples, predictions)
-            record = record_of(db, db.execute("SELECT * FROM runs WHERE seq = ?", (seq,)).fetchone())
-            if not record.active:
+            record = record_where(db, "WHERE seq = ?", (seq,))
+            if record is None or not record.active:
                 return
-            derived = json.dumps(asdict(metrics(record))) if record.spans or record.predictions else None
+            derived = _json(asdict(metrics(record))) if record.spans or record.predictions else None
             db.execute(
-                "UPDATE runs SET state = ?, finished_at = ?, error = ?, plan = COALESCE(?, plan), metrics = ?"
-                " WHERE seq = ?",
-                (state, time.time(), error, packed_text(plan), derived, seq),
+                "UPDATE runs SET state = ?, finished_at = ?, error = ?, plan = COALESCE(?, plan), metrics = ?,"
+                " operators = ? WHERE seq = ?",
+                (
+                    state,
+                    time.time(),
+                    error,
+                    packed_text(plan),
+                    derived,
+                    packed_text(_json([asdict(op) for op in record.operators])),
+                    seq,
+                ),
             )
+            # Many small chunks, as they came while the run was live, take far more room and time than one.
+            db.execute("DELETE FROM span_chunks WHERE run_seq = ?", (seq,))
+            self._append(db, seq, record.spans, record.samples, ())
+
+    def save_geometry(self, run_id: str, geometry: Geometry | None) -> None:
+        """Keep what the pictures of a run's model go through; None where only its image processor can tell."""
+        with self.database.transaction() as db:
+            db.execute("UPDATE runs SET geometry = ? WHERE id = ?", (seen_to_json(geometry), run_id))
 
     def end_orphans(self, *, alive_engine_id: str | None, reason: str) -> list[str]:
         """Mark as crashed every running run that does not belong to the engine that is alive; return their ids.
@@ -253,14 +271,28 @@ class Store:
     def get(self, run_id: str) -> RunRecord | None:
         """A run with everything that was kept of it; None if there is no such run."""
         with self.database.reading() as db:
-            row = db.execute("SELECT * FROM runs WHERE id = ? AND deleted_at IS NULL", (run_id,)).fetchone()
-            return record_of(db, row) if row else None
+            return record_where(db, "WHERE id = ? AND deleted_at IS NULL", (run_id,))
 
     def recent(self, run_id: str, *, predictions: int) -> list[Prediction]:
         """The last predictions of a run that were saved, newest first."""
         with self.database.reading() as db:
             row = db.execute("SELECT seq FROM runs WHERE id = ? AND deleted_at IS NULL", (run_id,)).fetchone()
-            return answers.read(db, row["seq"], newest=predictions) if row else []
+            return list(answers.read(db, row["seq"], newest=predictions)) if row else []
+
+    def geometry(self, run_id: str) -> Seen | None:
+        """What the pictures of a run's model go through; `geometry.OWN` where its processor does something else.
+
+        None where that is not known: no such run, or one that ended before it could be found out.
+        """
+        with self.database.reading() as db:
+            row = db.execute("SELECT geometry FROM runs WHERE id = ? AND deleted_at IS NULL", (run_id,)).fetchone()
+        return seen_from_json(row["geometry"]) if row and row["geometry"] else None
+
+    def spans(self, run_id: str) -> list[Span]:
+        """What the workers of a run did, without its predictions; empty if there is no such run."""
+        with self.database.reading() as db:
+            row = db.execute("SELECT seq FROM runs WHERE id = ? AND deleted_at IS NULL", (run_id,)).fetchone()
+            return _measured(db, row["seq"])[0] if row else []
 
     def summary(self, run_id: str) -> RunSummary | None:
         """A run without its spans and predictions; None if there is no such run."""
@@ -392,7 +424,7 @@ class Store:
         predictions: Sequence[Prediction],
     ) -> None:
         if spans or samples:
-            blob = zlib.compress(recorder.encode(spans, samples).encode())
+            blob = chunks.pack(spans, samples)
             db.execute(
                 "INSERT INTO span_chunks SELECT ?, COALESCE(MAX(chunk), -1) + 1, ? FROM span_chunks WHERE run_seq = ?",
                 (seq, blob, seq),
@@ -422,21 +454,28 @@ def summaries_where(db: sqlite3.Connection, clause: str, values: Sequence[Any]) 
     ]
 
 
-def record_of(db: sqlite3.Connection, row: sqlite3.Row) -> RunRecord:
-    """A row of `runs`, all columns of it, with everything that was kept of the run."""
-    chunks = db.execute("SELECT spans FROM span_chunks WHERE run_seq = ? ORDER BY chunk", (row["seq"],))
-    spans, samples = recorder.decode(recorder.merge([zlib.decompress(chunk["spans"]).decode() for chunk in chunks]))
+def record_where(db: sqlite3.Connection, clause: str, values: Sequence[Any]) -> RunRecord | None:
+    """The first run with everything that was kept of it; `clause` is what follows `FROM runs`. None if there is none."""
+    row = db.execute(f"SELECT {_RECORD_COLUMNS} FROM runs {clause}", values).fetchone()  # noqa: S608  # ours
+    if row is None:
+        return None
+    spans, samples = _measured(db, row["seq"])
     machine = db.execute("SELECT hardware FROM machines WHERE id = ?", (row["machine"],)).fetchone()
     return RunRecord(
         hardware=json.loads(machine["hardware"]) if machine else None,
         spans=tuple(spans),
         samples=tuple(samples),
-        predictions=tuple(answers.read(db, row["seq"])),
-        operators=tuple(OperatorProgress(**values) for values in json.loads(row["operators"])),
+        predictions=answers.read(db, row["seq"]),
+        operators=tuple(OperatorProgress(**values) for values in json.loads(unpacked_text(row["operators"]))),
         messages=tuple(json.loads(row["messages"])),
-        plan=zlib.decompress(row["plan"]).decode() if row["plan"] else None,
+        plan=unpacked_text(row["plan"]) if row["plan"] else None,
         **_shared_fields(row),
     )
+
+
+def _measured(db: sqlite3.Connection, seq: int) -> tuple[list[Span], list[Sample]]:
+    kept = db.execute("SELECT spans FROM span_chunks WHERE run_seq = ? ORDER BY chunk", (seq,))
+    return chunks.unpack(row["spans"] for row in kept)
 
 
 def machine_id(db: sqlite3.Connection, hardware: Mapping[str, Any]) -> int:
@@ -446,11 +485,15 @@ def machine_id(db: sqlite3.Connection, hardware: Mapping[str, Any]) -> int:
     return int(db.execute("SELECT id FROM machines WHERE hardware = ?", (text,)).fetchone()["id"])
 
 
-def packed_text(text: str | None) -> bytes | None:
-    """A long text as it is kept; migrations call it from SQL."""
-    return None if text is None else zlib.compress(text.encode("utf-8", "backslashreplace"))
+def _json(values: Any) -> str:
+    return json.dumps(values, separators=(",", ":"))
 
 
+# Named one by one: a path that is no UTF-8 breaks the reading of the columns that are computed from the settings.
+_RECORD_COLUMNS = (
+    "seq, id, state, config, comparison_id, created_at, started_at, finished_at, progress, error, machine, operators,"
+    " messages, plan"
+)
 _SUMMARY_COLUMNS = (
     "seq, id, state, config, comparison_id, created_at, started_at, finished_at, progress, metrics, error,"
     " name, note, tags, favourite, deleted_at, imported_at"

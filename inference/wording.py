@@ -107,6 +107,15 @@ def plain(text: object) -> str:
     return "".join(_visible(character) for character in _SPACES.sub(" ", str(text)).strip())
 
 
+def shortened(text: object, limit: int = 60) -> str:
+    """`plain` text cut in the middle, so that a long file name keeps its start and its ending."""
+    shown = plain(text)
+    if len(shown) <= limit:
+        return shown
+    tail = limit // 3
+    return f"{shown[: limit - tail - 1]}…{shown[-tail:]}"
+
+
 def markup(text: object) -> str:
     """Foreign text as HTML that shows it literally and keeps its writing direction to itself."""
     return f"<bdi>{html.escape(plain(text))}</bdi>"

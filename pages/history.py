@@ -1,162 +1,245 @@
-"""Every run of this home folder, newest first: open one, compare several, run it again, delete it."""
+"""Every run of this home folder: found, compared, named, run again, carried to other machines, deleted and restored."""
 
 from __future__ import annotations
 
-import datetime
-import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import streamlit as st
 
+from inference.history import Wanted
+from inference.preflight import check
 from inference.store import RunSummary
-from pages.ui import settings, state
-from pages.ui.format import count
-from pages.ui.words import option_words
+from pages.ui import carrying, finding, library, run_table, settings, state
+from pages.ui.format import count, literal
 
-PER_PAGE = 50
+MOST_COMPARED = 12
+RUNS, BIN = "Runs", "Bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What the last action did, shown until the next one."""
+
+    text: str
+    refused: bool = False
+    deleted: tuple[str, ...] = ()
+    """Runs that can be had back."""
+    queued: tuple[str, ...] = ()
+    """Runs that can be watched."""
 
 
 def main() -> None:
     """Draw the page."""
     state.require_app()
-    total = state.store().count()
-    st.title(f"{count(total, 'run')} so far" if total else "No runs so far", anchor=False)
-    if total == 0:
+    history = state.history()
+    binned = history.binned()
+    everything = history.count(Wanted())
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="kept"):
+        title = st.container()
+        view = st.segmented_control(
+            "Show",
+            (RUNS, BIN),
+            default=RUNS,
+            required=True,
+            key="view",
+            label_visibility="collapsed",
+            bind="query-params",
+            on_change=_say_nothing,
+        )
+        carrying.import_popover(_say)
+    _notice()
+    if view == BIN:
+        title.title(f"{count(len(binned), 'run')} in the bin" if binned else "Nothing in the bin", anchor=False)
+        _draw_bin(binned)
+    elif everything == 0:
+        title.title("No runs so far", anchor=False)
         st.caption("A run that was launched is kept here with everything that was measured.")
         st.page_link("pages/overview.py", label="Start with the comparison on the Overview page")
+    else:
+        wanted = finding.draw(history.facets())
+        found = everything if wanted == Wanted(sort=wanted.sort, ascending=wanted.ascending) else history.count(wanted)
+        title.title(_title(found, everything), anchor=False)
+        _draw_runs(wanted, found)
+
+
+def _title(found: int, everything: int) -> str:
+    return f"{found:,} of {count(everything, 'run')}" if found < everything else f"{count(everything, 'run')} so far"
+
+
+# -- the runs ------------------------------------------------------------------------------------------------------
+
+
+def _draw_runs(wanted: Wanted, found: int) -> None:
+    if found == 0:
+        st.markdown("No run is like that.")
+        st.button("Show all runs", icon=":material/filter_alt_off:", on_click=finding.clear)
         return
-    page = _page(total)
-    runs = state.store().summaries(limit=PER_PAGE, offset=(page - 1) * PER_PAGE)
+    page = finding.page(found)
+    runs = state.history().find(wanted, limit=finding.PER_PAGE, offset=(page - 1) * finding.PER_PAGE)
     actions = st.container(horizontal=True, gap="small", key="actions")
-    selected = _table(runs, total)
+    selected = run_table.select(runs, "runs")
     with actions:
-        _actions(selected)
+        _look_at(selected)
+        _say_of(selected)
+        carrying.export_button(selected)
+        _delete_button(selected)
 
 
-def _page(total: int) -> int:
-    pages = math.ceil(total / PER_PAGE)
-    if pages == 1:
-        return 1
-    return int(st.pagination(pages, key="page", bind="query-params"))
-
-
-def _table(runs: Sequence[RunSummary], total: int) -> list[RunSummary]:
-    """Draw the runs and return those that are selected."""
-    chosen = st.dataframe(
-        [_row(run) for run in runs],
-        hide_index=True,
-        column_config=_columns(),
-        placeholder="–",
-        height=min(38 + 35 * len(runs), 720),
-        # A selection is by position, so it must not outlive the rows it was made on.
-        key=f"runs-{runs[0].id if runs else ''}-{total}",
-        on_select="rerun",
-        selection_mode="multi-row",
-        alt="Runs, newest first, with their settings and what they measured.",
-    )
-    return [runs[position] for position in chosen.selection.rows if position < len(runs)]
-
-
-def _row(run: RunSummary) -> dict[str, Any]:
-    config, figures = run.config, run.metrics
-    accuracy = figures.accuracy if figures else None
-    return {
-        "when": datetime.datetime.fromtimestamp(run.created_at).astimezone(),
-        "state": run.state,
-        "strategy": config.strategy,
-        "model": config.model,
-        "dataset": config.dataset,
-        "images": config.limit,
-        "batch_size": config.batch_size,
-        "concurrency": config.concurrency,
-        "options": " · ".join(option_words(config)) or None,
-        "images_per_s": figures.images_per_s if figures else None,
-        "steady": figures.steady_images_per_s if figures else None,
-        "setup_s": figures.setup_s if figures else None,
-        "loads": figures.model_loads if figures else None,
-        "accuracy": None if accuracy is None else 100 * accuracy,
-    }
-
-
-def _columns() -> dict[str, Any]:
-    column = st.column_config
-    return {
-        "when": column.DatetimeColumn("When", format="D MMM YYYY, HH:mm", help="When the run was queued."),
-        "state": column.TextColumn("State", help="Of a run that did not finish, figures are partial."),
-        "strategy": column.TextColumn("Strategy"),
-        "model": column.TextColumn("Model", width="small"),
-        "dataset": column.TextColumn("Data set", width="small"),
-        "images": column.NumberColumn("Images", format="localized"),
-        "batch_size": column.NumberColumn("Batch", help="Batch size: images that a worker gets in one call."),
-        "concurrency": column.NumberColumn("Workers", help="Concurrency: workers that run the model."),
-        "options": column.TextColumn(
-            "Options", width="small", help="Precision, backend and the like, where not plain."
-        ),
-        "images_per_s": column.NumberColumn("images/s", format="%.3g", help="End to end."),
-        "steady": column.NumberColumn(
-            "Steady", format="%.3g", help="Images/s with every worker ready and its first batch left out."
-        ),
-        "setup_s": column.NumberColumn("Set-up s", format="%.1f", help="Seconds until the first image was worked on."),
-        "loads": column.NumberColumn("Loads", help="How often the model was loaded."),
-        "accuracy": column.NumberColumn("Right", format="%.0f %%", help="Share of right labels, where they are known."),
-    }
-
-
-def _actions(selected: Sequence[RunSummary]) -> None:
-    """Buttons for what can be done with the selected runs; each says why it cannot be pressed."""
-    one, several = len(selected) == 1, len(selected) > 1
-    need_one = "Select one run." if not one else None
+def _look_at(selected: Sequence[RunSummary]) -> None:
+    one = len(selected) == 1
+    need_one = None if one else "Select one run."
     if st.button("Open", icon=":material/open_in_full:", disabled=not one, help=need_one):
         settings.open_run_page(selected[0].config, run_id=selected[0].id)
+    comparable = 2 <= len(selected) <= MOST_COMPARED
     if st.button(
-        f"Compare {len(selected)} runs" if several else "Compare",
+        f"Compare {len(selected)} runs" if comparable else "Compare",
         icon=":material/balance:",
-        disabled=not several,
-        help=None if several else "Select two or more runs.",
+        disabled=not comparable,
+        help=None if comparable else f"Select 2 to {MOST_COMPARED} runs.",
+        key="compare",
     ):
         # Oldest first: the first run is the baseline of a comparison.
-        ids = [run.id for run in sorted(selected, key=lambda run: run.seq)]
+        ids = [run.id for run in sorted(selected, key=lambda run: (run.created_at, run.seq))]
         st.switch_page("pages/compare.py", query_params={"runs": ",".join(ids)})
-    if st.button("Run again with these settings", icon=":material/replay:", disabled=not one, help=need_one):
+    token = state.request_key("again")
+    unfit = [run for run in selected if not check(run.config, state.hardware()).fits]
+    why_not = "Select one or more runs." if not selected else "This machine has no room for these settings."
+    ready = bool(selected) and not unfit
+    st.button(
+        "Run again",
+        icon=":material/replay:",
+        key=f"again-{token}",
+        disabled=not ready,
+        help="Queue the same settings now." if ready else why_not,
+        on_click=_run_again,
+        args=(selected, token),
+    )
+    if st.button("Open settings", icon=":material/tune:", disabled=not one, help=need_one or "Change them, then run."):
         settings.open_run_page(selected[0].config)
-    if st.button(
-        f"Delete {count(len(selected), 'run')}…" if selected else "Delete…",
-        icon=":material/delete:",
+
+
+def _say_of(selected: Sequence[RunSummary]) -> None:
+    need_some = None if selected else "Select one or more runs."
+    favourites = bool(selected) and all(run.favourite for run in selected)
+    st.button(
+        library.favourite_label(favourites),
+        icon=":material/star:",
+        key="favour",
         disabled=not selected,
-        help=None if selected else "Select one or more runs.",
+        help=need_some,
+        on_click=_favour,
+        args=([run.id for run in selected], not favourites),
+    )
+    several = len(selected) > 1
+    if st.button(
+        "Tag…" if several else "Name, note, tags…",
+        icon=":material/sell:" if several else ":material/edit:",
+        key="describe",
+        disabled=not selected,
+        help=need_some,
     ):
-        _ask_to_delete(selected)
+        _say_nothing()
+        if several:
+            library.tag(selected)
+        else:
+            library.edit(selected[0])
 
 
-@st.dialog("Delete runs", icon=":material/delete:")
-def _ask_to_delete(selected: Sequence[RunSummary]) -> None:
+def _delete_button(selected: Sequence[RunSummary]) -> None:
     ended = [run.id for run in selected if not run.active]
-    active = len(selected) - len(ended)
-    if active:
-        st.warning(
-            f"{count(active, 'run')} of these {'is' if active == 1 else 'are'} still active and "
-            "will not be deleted: cancel first.",
-            icon=":material/info:",
-        )
+    reason = None
     if not ended:
+        reason = "Runs that are still active are not deleted: cancel them first." if selected else "Select some runs."
+    st.button(
+        f"Delete {count(len(ended), 'run')}" if ended else "Delete",
+        icon=":material/delete:",
+        key="delete",
+        disabled=not ended,
+        help=reason or "They stay in the bin for a day.",
+        on_click=_delete,
+        args=(ended, len(selected) - len(ended)),
+    )
+
+
+# -- the bin -------------------------------------------------------------------------------------------------------
+
+
+def _draw_bin(binned: Sequence[RunSummary]) -> None:
+    st.caption("What was deleted in the last day, the latest first. After a day a run is removed for good.")
+    if not binned:
         return
-    st.markdown(f"Delete {count(len(ended), 'run')} with all that was measured and answered? This cannot be undone.")
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Keep"):
-            st.rerun()
-        if st.button(
-            f"Delete {count(len(ended), 'run')}",
-            type="primary",
-            key="confirm-delete",
-            on_click=_delete,
-            args=(ended,),
-        ):
-            st.rerun()  # closes the dialog
+    actions = st.container(horizontal=True, gap="small", key="bin-actions")
+    selected = run_table.select(binned, "bin")
+    with actions:
+        chosen = [run.id for run in selected or binned]
+        st.button(
+            f"Restore {count(len(chosen), 'run')}" if selected else "Restore all",
+            icon=":material/restore_from_trash:",
+            key="restore",
+            on_click=_restore,
+            args=(chosen,),
+        )
 
 
-def _delete(run_ids: Sequence[str]) -> None:
-    state.history().delete(run_ids)
+# -- what actions do: callbacks, which run before the page is drawn ------------------------------------------------
+
+
+def _run_again(runs: Sequence[RunSummary], token: str) -> None:
+    ids = state.store().enqueue([run.config for run in runs], request_key=token)
+    state.renew_request_key("again")
+    _note(Notice(text=f"Queued {count(len(ids), 'run')}.", queued=tuple(ids)))
+    st.toast(f"Queued {count(len(ids), 'run')}.", icon=":material/schedule:")
+
+
+def _favour(run_ids: Sequence[str], favourite: bool) -> None:
+    library.favour(run_ids, favourite)
+    _say_nothing()
+
+
+def _delete(run_ids: Sequence[str], active: int) -> None:
+    deleted = state.history().delete(run_ids)
+    stayed = ""
+    if active:
+        stayed = f" {count(active, 'run')} {'is' if active == 1 else 'are'} still active and stayed: cancel first."
+    _note(Notice(text=f"Deleted {count(len(deleted), 'run')}.{stayed}", deleted=tuple(deleted)))
+
+
+def _restore(run_ids: Sequence[str]) -> None:
+    state.history().restore(run_ids)
+    _note(Notice(text=f"Restored {count(len(run_ids), 'run')}."))
+
+
+def _say(text: str, refused: bool) -> None:
+    _note(Notice(text=text, refused=refused))
+
+
+def _say_nothing() -> None:
+    _note(None)
+
+
+def _note(notice: Notice | None) -> None:
+    state.remember("history_notice", notice)
+
+
+def _notice() -> None:
+    notice: Notice | None = state.remembered("history_notice")
+    if notice is None:
+        return
+    if notice.refused:
+        st.error(literal(notice.text), icon=":material/error:")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", border=True, key="notice"):
+        st.markdown(literal(notice.text), width="content")
+        if notice.deleted:
+            st.button("Undo", icon=":material/undo:", key="undo", on_click=_restore, args=(notice.deleted,))
+        if notice.queued:
+            st.page_link(
+                "pages/run.py",
+                label="Watch",
+                icon=":material/monitoring:",
+                query_params={"run": ",".join(notice.queued)},
+            )
 
 
 main()

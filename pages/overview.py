@@ -12,8 +12,8 @@ from inference.preflight import check, default_config
 from inference.results import throughput
 from inference.store import RunSummary, Store
 from pages.ui import comparison, format, limit, progress, state, widgets
-from pages.ui.charts import throughput_chart
 from pages.ui.comparison import Arm, Comparison
+from pages.ui.lines import throughput_chart
 
 LOOK_BACK = 300  # runs among which the latest comparison and the usual duration are looked for
 PICTURES = 12
@@ -165,6 +165,12 @@ def draw_next(above: limit.Known, runs: Sequence[RunSummary]) -> None:
             "pages/compare.py",
             label="Every detail in Compare",
             icon=":material/balance:",
+            query_params={"comparison": str(runs[0].comparison_id)},
+        )
+        st.page_link(
+            "pages/replay.py",
+            label="Replay the last comparison",
+            icon=":material/slideshow:",
             query_params={"comparison": str(runs[0].comparison_id)},
         )
 

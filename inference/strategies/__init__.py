@@ -7,7 +7,7 @@ from typing import Protocol
 from ray.data import Dataset
 
 from inference.strategies import actor, batched, naive, pipelined
-from inference.strategies.answers import Plan
+from inference.strategies.answers import Plan, Source
 
 
 class Strategy(Protocol):
@@ -21,4 +21,4 @@ class Strategy(Protocol):
 BY_NAME: dict[str, Strategy] = {"naive": naive, "actor": actor, "batched": batched, "pipelined": pipelined}
 """Every strategy that `inference.config.STRATEGIES` names."""
 
-__all__ = ["BY_NAME", "Plan", "Strategy"]
+__all__ = ["BY_NAME", "Plan", "Source", "Strategy"]

@@ -14,7 +14,7 @@ from ray.data import ActorPoolStrategy, Dataset
 from inference.recorder import Recorder
 from inference.results import WORKER
 from inference.strategies.answers import Plan
-from inference.strategies.one_by_one import classify_one_by_one, load_pipeline
+from inference.strategies.one_by_one import classify_one_by_one, load_pipelines
 
 
 def classify(images: Dataset, plan: Plan) -> Dataset:
@@ -34,10 +34,11 @@ class Classifier:
 
     def __init__(self, plan: Plan) -> None:
         """Runs once per worker."""
+        self.plan = plan
         self.recorder = Recorder(WORKER, plan.run_started_at)
-        self.pipeline = load_pipeline(plan, self.recorder)
+        self.pipelines = load_pipelines(plan, self.recorder)
 
     def __call__(self, batch: pa.Table) -> dict[str, Any]:
         """Runs once per batch, with the model in place."""
         self.recorder.next_batch()
-        return classify_one_by_one(self.pipeline, batch, self.recorder)
+        return classify_one_by_one(self.pipelines, batch, self.plan, self.recorder)

@@ -17,16 +17,24 @@ from inference.geometry import Geometry
 from inference.recorder import Recorder
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a model lies, and what its pictures look like."""
+
+    folder: str
+    geometry: Geometry | None
+    """How its pictures are resized and cropped; None where only its image processor can tell."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a worker needs to know of its run."""
 
     config: RunConfig
-    model_folder: str
+    models: tuple[Source, ...]
+    """One, or those of an ensemble."""
     run_started_at: float
     """Seconds since the epoch."""
-    geometry: Geometry | None
-    """How the model's pictures are resized and cropped; None where only its image processor can tell."""
     decoder_cpus: float
     """CPUs that Ray reserves for each task that decodes (`pipelined`)."""
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
@@ -51,32 +59,34 @@ class Answers:
     """The rows that a batch becomes.
 
     Columns, one row per image: `image_id`, `top` (JSON list of [label, score], best first; empty without an
-    answer), `reason` (empty with an answer), `done_s` (seconds since the run began), `worker`, `repeated` (whether
-    an earlier worker died), and `spans` (JSON; those of the whole batch on its first row).
+    answer), `votes` (the same of an ensemble's first choices, model by model; empty without one), `reason` (empty
+    with an answer), `done_s` (seconds since the run began), `worker`, `repeated` (whether an earlier worker died), and
+    `spans` (JSON; those of the whole batch on its first row).
     """
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._rows: list[tuple[str, str, str, float]] = []
+        self._rows: list[tuple[str, str, str, str, float]] = []
 
-    def give(self, image_id: str, top: Sequence[tuple[str, float]]) -> None:
+    def give(self, image_id: str, top: Sequence[tuple[str, float]], votes: Sequence[tuple[str, float]] = ()) -> None:
         """Add an image's most probable labels; scores that are no numbers are no answer."""
         if not all(math.isfinite(score) for _, score in top):
             self.refuse(image_id, "the model's scores are not numbers")
             return
-        self._rows.append((image_id, json.dumps(top), "", self._recorder.elapsed_s()))
+        self._rows.append((image_id, json.dumps(top), json.dumps(votes), "", self._recorder.elapsed_s()))
 
     def refuse(self, image_id: str, reason: str) -> None:
         """Add an image without an answer, and why."""
-        self._rows.append((image_id, "[]", reason, self._recorder.elapsed_s()))
+        self._rows.append((image_id, "[]", "[]", reason, self._recorder.elapsed_s()))
 
     def columns(self, spans_so_far: Iterable[str]) -> dict[str, Any]:
         """The batch as a dict of columns, which is what Ray Data takes back from a function (2.60)."""
-        image_ids, top, reasons, done_s = (list(column) for column in zip(*self._rows, strict=True))
+        image_ids, top, votes, reasons, done_s = (list(column) for column in zip(*self._rows, strict=True))
         spans = recorder.merge([*spans_so_far, self._recorder.drain()])
         return {
             "image_id": image_ids,
             "top": top,
+            "votes": votes,
             "reason": reasons,
             "done_s": done_s,
             "worker": [self._recorder.worker] * len(image_ids),

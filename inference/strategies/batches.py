@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from inference.ensemble import Ensemble
 from inference.images import Undecodable, decode
 from inference.recorder import Recorder
 from inference.strategies.answers import Answers, Plan
@@ -17,23 +18,27 @@ if TYPE_CHECKING:
     from inference.models import Classifier
 
 
-def load_classifier(plan: Plan, recorder: Recorder) -> Classifier:
+def load_classifier(plan: Plan, recorder: Recorder) -> Classifier | Ensemble:
     """Import what a model needs, load it, and warm it up, each timed: what follows is the steady state."""
     recorder.add_process_start()
     config = plan.config
     with recorder.span("import"):
         from inference import models
     with recorder.span("load"):
-        classifier = models.Classifier(
-            plan.model_folder,
-            geometry=plan.geometry,
-            device=models.device_for(config.gpus_per_worker),
-            dtype=config.dtype,
-            channels_last=config.channels_last,
-            backend=config.backend,
-            threads=config.threads_per_worker,
-            labels=config.labels,
-        )
+        members = [
+            models.Classifier(
+                source.folder,
+                geometry=source.geometry,
+                device=models.device_for(config.gpus_per_worker),
+                dtype=config.dtype,
+                channels_last=config.channels_last,
+                backend=config.backend,
+                threads=config.threads_per_worker,
+                labels=config.labels,
+            )
+            for source in plan.models
+        ]
+        classifier = members[0] if len(members) == 1 else Ensemble(members, config.combine, models.TOP_K)
     with recorder.span("warmup"):
         classifier.warm_up(config.batch_size)
     return classifier
@@ -73,7 +78,7 @@ def decode_rows(
 
 
 def classify_pixels(
-    classifier: Classifier,
+    classifier: Classifier | Ensemble,
     image_ids: Sequence[str],
     pixels: np.ndarray,
     reasons: Sequence[str],
@@ -87,9 +92,10 @@ def classify_pixels(
         logits = classifier.logits(pixels, batch_size)
     answers = Answers(recorder)
     with recorder.span("postprocess", images=len(pixels)):
-        for image_id, reason, top in zip(image_ids, reasons, classifier.answers(logits), strict=True):
+        found = zip(image_ids, reasons, classifier.answers(logits), classifier.votes(logits), strict=True)
+        for image_id, reason, top, votes in found:
             if reason:
                 answers.refuse(image_id, reason)
             else:
-                answers.give(image_id, top)
+                answers.give(image_id, top, votes)
     return answers.columns(spans_so_far)

@@ -14,7 +14,7 @@ from ray.data import Dataset, TaskPoolStrategy
 from inference.recorder import recorder_of_process
 from inference.results import WORKER
 from inference.strategies.answers import Plan
-from inference.strategies.one_by_one import classify_one_by_one, load_pipeline
+from inference.strategies.one_by_one import classify_one_by_one, load_pipelines
 
 
 def classify(images: Dataset, plan: Plan) -> Dataset:
@@ -34,5 +34,5 @@ def classify_batch(batch: pa.Table, plan: Plan) -> dict[str, Any]:
     # The process outlives the task and serves the next one; the model does not.
     recorder = recorder_of_process(WORKER, plan.run_started_at)
     recorder.next_batch()
-    pipeline = load_pipeline(plan, recorder)
-    return classify_one_by_one(pipeline, batch, recorder)
+    pipelines = load_pipelines(plan, recorder)
+    return classify_one_by_one(pipelines, batch, plan, recorder)

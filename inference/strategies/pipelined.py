@@ -15,6 +15,7 @@ import pyarrow as pa
 from PIL import Image
 from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 
+from inference.ensemble import in_one_row
 from inference.recorder import Recorder, merge, recorder_of_process
 from inference.results import DECODER, WORKER
 from inference.strategies.answers import Plan
@@ -31,7 +32,7 @@ def classify(images: Dataset, plan: Plan) -> Dataset:
         compute=TaskPoolStrategy(size=plan.config.decoders),
         num_cpus=plan.decoder_cpus,
         # Only a processor that we cannot stand in for needs a process with transformers in it.
-        runtime_env=None if plan.geometry else dict(plan.runtime_env) or None,
+        runtime_env=None if all(source.geometry for source in plan.models) else dict(plan.runtime_env) or None,
     )
     return pixels.map_batches(
         Classifier,
@@ -46,7 +47,8 @@ def classify(images: Dataset, plan: Plan) -> Dataset:
 def decode_block(block: pa.Table, plan: Plan) -> dict[str, Any]:
     """From `{image_id, bytes, reason, spans}` to the same with `pixels`, (height, width, 3) for each row."""
     taken = recorder_of_process(DECODER, plan.run_started_at)
-    to_pixels = plan.geometry.pixels if plan.geometry else _processor_in(plan.model_folder)
+    makers = [source.geometry.pixels if source.geometry else _processor_in(source.folder) for source in plan.models]
+    to_pixels = makers[0] if len(makers) == 1 else in_one_row(makers)
     pixels, reasons = decode_rows(block, to_pixels, taken)
     return {
         "image_id": block["image_id"].to_pylist(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
@@ -19,7 +18,7 @@ AUTO = "auto"
 """As a precision: the one that suits the machine. As a number of threads: as many as CPUs. No run is stored with it."""
 FIRST = "first"
 """As a sample: the first images."""
-NAMES = tuple(asdict(RunConfig()))
+NAMES = tuple(RunConfig().settings())
 """The settings' names: fields of `RunConfig`, keys of the widgets, parameters of the address."""
 
 
@@ -118,4 +117,4 @@ def keep(defaults: RunConfig, names: Sequence[str] = (*NAMES, "repeats")) -> Non
 
 def query(config: RunConfig, defaults: RunConfig) -> dict[str, str]:
     """The parameters of the Run page's address that show these settings; it leaves out defaults, too."""
-    return {name: written(name, value) for name, value in config.to_dict().items() if value != getattr(defaults, name)}
+    return {name: written(name, value) for name, value in config.settings().items() if value != getattr(defaults, name)}

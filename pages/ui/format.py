@@ -52,10 +52,7 @@ _REPLACED_LATER = re.compile(r":(?=\S)|[<>~-](?=[<>=-])|(?<=www)(?=\.)|@(?=\S)")
 
 def plain(text: object) -> str:
     """Foreign text as one line; what is invisible or would reorder its surroundings is spelled out."""
-    shown = wording.plain(text)
-    if any(unicodedata.bidirectional(character) in ("R", "AL") for character in shown):
-        return f"\u2068{shown}\u2069"  # isolated, so that it does not turn the words around it
-    return shown
+    return _isolated(wording.plain(text))
 
 
 def literal(text: object) -> str:
@@ -66,8 +63,11 @@ def literal(text: object) -> str:
 
 def shortened(text: object, limit: int = 60) -> str:
     """`plain` text cut in the middle, so that a long file name keeps its start and its ending."""
-    shown = plain(text)
-    if len(shown) <= limit:
-        return shown
-    tail = limit // 3
-    return f"{shown[: limit - tail - 1]}…{shown[-tail:]}"
+    return _isolated(wording.shortened(text, limit))
+
+
+def _isolated(shown: str) -> str:
+    """Text that is written from right to left, kept from turning the words around it."""
+    if any(unicodedata.bidirectional(character) in ("R", "AL") for character in shown):
+        return f"\u2068{shown}\u2069"
+    return shown

@@ -12,11 +12,11 @@ from inference.config import RunConfig
 from inference.errors import StoreUnavailable
 from inference.limits import Limit, LimitKey
 from inference.results import RunRecord
+from inference.setting_words import setting_text
 from inference.store import Store
 from pages.ui import format, state
 from pages.ui.format import literal
 from pages.ui.widgets import Card
-from pages.ui.words import setting_text
 
 POLL_S = 5
 """How soon a page notices that the engine has measured; it costs one read of the database."""

@@ -12,10 +12,11 @@ from inference.errors import StoreUnavailable
 from inference.results import OperatorProgress, Progress, RunRecord, throughput
 from inference.store import RunSummary
 from pages.ui import limit, outcome, state
-from pages.ui.charts import throughput_chart
 from pages.ui.format import UNKNOWN, count, literal, rate, seconds
+from pages.ui.lines import throughput_chart
 from pages.ui.state import Pace
 from pages.ui.timeline import timeline_chart
+from pages.ui.usage import usage_chart
 from pages.ui.widgets import gallery, show, state_badge
 from pages.ui.words import summary_line
 
@@ -196,6 +197,16 @@ def _charts(record: RunRecord, progress: Progress, points: Sequence[tuple[float,
     )
     elapsed_s = max([progress.elapsed_s, *(span.end_s for span in record.spans)])
     show(timeline_chart(record.spans, until_s=elapsed_s, strategy=strategy), key="live-timeline")
+    show(
+        usage_chart(
+            record.samples,
+            hardware=record.hardware,
+            until_s=elapsed_s,
+            strategy=strategy,
+            title="How busy the machine is",
+        ),
+        key="live-usage",
+    )
 
 
 def _newest(run: RunSummary) -> RunRecord:

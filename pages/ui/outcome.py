@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import streamlit as st
 
 from inference.advice import advise
 from inference.config import RunConfig
+from inference.prediction import telling
 from inference.preflight import check
 from inference.results import Metrics, RunRecord, metrics, throughput
 from inference.store import RunSummary
-from pages.ui import limit, settings, state
-from pages.ui.charts import throughput_chart
+from inference.usage import batch_latencies
+from pages.ui import limit, scaling, settings, share, state
+from pages.ui.charts import Figure
 from pages.ui.format import UNKNOWN, count, literal, percent, plain, rate, seconds
+from pages.ui.latency import latency_chart
+from pages.ui.lines import throughput_chart
 from pages.ui.timeline import timeline_chart
+from pages.ui.usage import usage_chart
 from pages.ui.widgets import gallery, metric_cards, run_cards, run_label, show, state_badge
 from pages.ui.words import summary_line
 
@@ -30,11 +37,49 @@ WHAT_NOW = {
 }
 
 
+@dataclass(frozen=True)
+class _Ended:
+    """A run that has ended, with what is derived from it, once and only where it is asked for."""
+
+    record: RunRecord
+
+    @cached_property
+    def figures(self) -> Metrics:
+        return metrics(self.record)
+
+    @cached_property
+    def throughput(self) -> Sequence[tuple[float, float]]:
+        return throughput(self.record.predictions)
+
+    @cached_property
+    def end_s(self) -> float:
+        """Where the time axis of its charts ends."""
+        return max([self.figures.total_s or 0.0, *(span.end_s for span in self.record.spans)])
+
+    @cached_property
+    def timeline(self) -> Figure:
+        return timeline_chart(self.record.spans, until_s=self.end_s, strategy=self.record.config.strategy)
+
+    @cached_property
+    def usage(self) -> Figure:
+        return usage_chart(
+            self.record.samples,
+            hardware=self.record.hardware,
+            until_s=self.end_s,
+            strategy=self.record.config.strategy,
+        )
+
+    @cached_property
+    def latency(self) -> Figure:
+        label = self.record.config.strategy
+        return latency_chart({label: batch_latencies(self.record.spans)}, strategies={label: label})
+
+
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _ended(home: str, run_id: str, finished_at: float | None) -> tuple[RunRecord, Metrics] | None:
+def _ended(home: str, run_id: str, finished_at: float | None) -> _Ended | None:
     """A run that has ended changes no more, so what was read and derived once is kept."""
     record = state.store().get(run_id)
-    return None if record is None else (record, metrics(record))
+    return None if record is None else _Ended(record)
 
 
 def draw(run: RunSummary) -> None:
@@ -43,16 +88,18 @@ def draw(run: RunSummary) -> None:
     if kept is None:
         st.warning("This run was deleted.", icon=":material/search_off:")
         return
-    record, figures = kept
+    record, figures = kept.record, kept.figures
     above = limit.of_run(state.store(), record)
     _verdict(record, figures)
     if record.state == "finished":
         _advice(record)
-    _next_steps(run, above)
+    _next_steps(run, record, above)
     if record.predictions or record.spans:
         metric_cards([*run_cards(figures), limit.card(above, figures.steady_images_per_s)])
-        _figures(record, figures, above)
+        _figures(kept, above)
         _pictures(record)
+    if record.state == "finished":
+        _scaling(record)
     messages(record.messages)
     if record.plan:
         with st.expander("Ray Data's plan"):
@@ -98,7 +145,7 @@ def _advice(record: RunRecord) -> None:
         )
 
 
-def _next_steps(run: RunSummary, above: limit.Known) -> None:
+def _next_steps(run: RunSummary, record: RunRecord, above: limit.Known) -> None:
     with st.container(horizontal=True, gap="small", key="next-steps"):
         fits = check(run.config, state.hardware()).fits
         token = state.request_key("again")
@@ -114,6 +161,8 @@ def _next_steps(run: RunSummary, above: limit.Known) -> None:
         if run.state == "finished":
             _compare_with(run)
         limit.draw_details(above)
+        if record.predictions:
+            share.run_downloads(record)
 
 
 def _queue(config: RunConfig, name: str, token: str) -> None:
@@ -141,28 +190,40 @@ def _compare_with(run: RunSummary) -> None:
             )
 
 
-def _figures(record: RunRecord, figures: Metrics, above: limit.Known) -> None:
-    label = record.config.strategy
+def _figures(kept: _Ended, above: limit.Known) -> None:
+    label = kept.record.config.strategy
     show(
-        throughput_chart({label: throughput(record.predictions)}, strategies={label: label}, limit=above.images_per_s),
+        throughput_chart({label: kept.throughput}, strategies={label: label}, limit=above.images_per_s),
         key="ended-throughput",
     )
-    show(
-        timeline_chart(record.spans, until_s=figures.total_s, strategy=record.config.strategy),
-        key="ended-timeline",
-    )
+    show(kept.timeline, key="ended-timeline")
+    show(kept.usage, key="ended-usage")
+    show(kept.latency, key="ended-latency")
+
+
+def _scaling(record: RunRecord) -> None:
+    """What other batch sizes and numbers of workers did; read from the history only where a person asks for it."""
+    folded = st.expander("What batch size and concurrency do here", key=f"scaling-of-{record.id}", on_change="rerun")
+    with folded:
+        if folded.open:
+            scaling.draw(state.store(), record.config, hardware=record.hardware)
 
 
 def _pictures(record: RunRecord) -> None:
     if not record.predictions:
         return
     # Unreadable and wrong ones first: they are what a person has to look at.
-    telling = sorted(record.predictions, key=lambda p: (p.status == "ok", p.correct is not False, p.image_id))[
-        :PICTURES
-    ]
-    shown = f"{len(telling)} of {count(len(record.predictions), 'picture')}"
-    st.markdown(f"**{shown}**, those without an answer and the wrong ones first")
-    gallery(state.store().home, record.config.dataset, telling, columns=6, model=record.config.model)
+    first = telling(record.predictions, PICTURES)
+    shown = f"{len(first)} of {count(len(record.predictions), 'picture')}"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{shown}**, those without an answer and the wrong ones first", width="content")
+        st.page_link(
+            "pages/predictions.py",
+            label="See and filter all of them",
+            icon=":material/photo_library:",
+            query_params={"run": record.id},
+        )
+    gallery(state.store().home, record.config.dataset, first, columns=6, model=record.config.model)
 
 
 def launch_overview(runs: Sequence[RunSummary], *, shown: str) -> None:

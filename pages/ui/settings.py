@@ -75,7 +75,7 @@ def what_row(home: Path, defaults: RunConfig) -> Chosen:
         values["limit"] = images(defaults)
     with notice:
         address.show_refused(refused, values)
-    return _chosen(defaults.to_dict() | values, 1)
+    return _chosen(defaults.settings() | values, 1)
 
 
 def _chosen(values: dict[str, Any], repeats: int) -> Chosen:
@@ -107,7 +107,7 @@ def go_to_run_page(config: RunConfig, *, run_id: str = "") -> NoReturn:
 
 def apply(config: RunConfig) -> None:
     """Set every widget of the form to these settings; a callback of a button."""
-    state.assign(config.to_dict())
+    state.assign(config.settings())
 
 
 def named(name: str, home: Path, defaults: RunConfig) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
 
-from inference.results import DECODER, READER, WORKER, Span, model_workers, with_waits
+from inference.lanes import SLOTS, Bar, bars, lane_names
+from inference.results import Span, model_workers, runs_model, seconds_by_phase
 from pages.ui import format
 from pages.ui.charts import (
     FIT_WIDTH,
+    LEFT_EXTENT,
     PHASE_ORDER,
     PHASE_WORDS,
     Figure,
@@ -23,111 +24,14 @@ from pages.ui.charts import (
     tooltips,
 )
 
-SLOTS = 500
-"""Slots of time that a lane is cut into where its work is finer than a screen can show."""
-MAX_SETUP_BARS = 2000
-"""Up to this many loads, imports, starts and warm-ups are drawn one by one, at their true times."""
-MAX_SPANS_LOOKED_AT = 5000
-"""More spans than this are finer than a screen anyway: they are not merged one by one first."""
 MAX_LANES = 16
-TOUCHING_S = 0.002
-"""Spans of the same phase that are no further apart are one stretch of it."""
-SETUP = ("start", "import", "load", "warmup")
+MOST_BARS = 2400
+"""Lanes are cut into fewer slots where they would be more marks than this."""
+FEWEST_SLOTS = 120
 
 LANE_HEIGHT = 26
 _THICKNESS = {"load": 0.92, "import": 0.92, "warmup": 0.92, "wait": 0.28}
 _OTHER_THICKNESS = 0.6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """One mark: a stretch of a lane's time."""
-
-    lane: str
-    phase: str
-    start_s: float
-    end_s: float
-    images: int = 0
-    spans: int = 1
-    """How many spans it stands for."""
-
-
-def bars(spans: Sequence[Span], *, slots: int = SLOTS) -> tuple[list[Bar], float | None]:
-    """The marks that stand for these spans, waits included, and the length of a slot where work was rounded.
-
-    Neighbours of the same phase in a lane become one mark. Where work is finer than a slot, which is the time
-    axis divided by `slots`, each slot of a lane shows the phase that took most of it, and the second value is
-    the slot's length in seconds, else None. Loads, imports, starts and warm-ups keep their true times, unless there are
-    more than `MAX_SETUP_BARS` of them.
-    """
-    lanes: dict[str, list[Span]] = defaultdict(list)
-    for span in with_waits(spans):
-        lanes[span.worker].append(span)
-    slot_s = max(span.end_s for span in spans) / slots
-    if len(spans) <= MAX_SPANS_LOOKED_AT:
-        whole = [bar for lane, of_lane in lanes.items() for bar in _merged(lane, of_lane)]
-        if all(bar.end_s - bar.start_s >= slot_s for bar in whole if bar.phase not in SETUP):
-            return whole, None
-    rounded = [bar for lane, of_lane in lanes.items() for bar in _merged(lane, _slots(lane, of_lane, slot_s))]
-    setup = [span for span in spans if span.phase in SETUP]
-    if len(setup) > MAX_SETUP_BARS:
-        return rounded, slot_s
-    # Setup comes last, so that its true extent lies on top of the slots at its edges.
-    exact = [bar for lane in lanes for bar in _merged(lane, [span for span in setup if span.worker == lane])]
-    return [bar for bar in rounded if bar.phase not in SETUP] + exact, slot_s
-
-
-def _merged(lane: str, spans: Sequence[Span]) -> list[Bar]:
-    merged: list[Bar] = []
-    for span in sorted(spans, key=lambda span: (span.start_s, span.end_s)):
-        last = merged[-1] if merged else None
-        # Two loads after each other are two loads: only what is one activity flows together.
-        same = last is not None and last.phase == span.phase and span.phase != "load"
-        if last is not None and same and span.start_s - last.end_s <= TOUCHING_S:
-            merged[-1] = Bar(
-                lane=lane,
-                phase=last.phase,
-                start_s=last.start_s,
-                end_s=max(last.end_s, span.end_s),
-                images=last.images + span.images,
-                spans=last.spans + 1,
-            )
-        else:
-            merged.append(Bar(lane=lane, phase=span.phase, start_s=span.start_s, end_s=span.end_s, images=span.images))
-    return merged
-
-
-def _slots(lane: str, spans: Sequence[Span], slot_s: float) -> list[Span]:
-    """One span per slot in which anything happened, of the phase that took most of the slot."""
-    spent: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    images: dict[int, int] = defaultdict(int)
-    for span in spans:
-        first, last = int(span.start_s / slot_s), int(span.end_s / slot_s)
-        images[first] += span.images
-        for slot in range(first, last + 1):
-            inside = min(span.end_s, (slot + 1) * slot_s) - max(span.start_s, slot * slot_s)
-            spent[slot][span.phase] += max(0.0, inside)
-    begin_s, end_s = min(span.start_s for span in spans), max(span.end_s for span in spans)
-    return [
-        Span(
-            lane,
-            max(phases, key=phases.__getitem__),
-            max(slot * slot_s, begin_s),
-            min((slot + 1) * slot_s, end_s),
-            images[slot],
-        )
-        for slot, phases in sorted(spent.items())
-    ]
-
-
-def lane_names(spans: Sequence[Span]) -> dict[str, str]:
-    """Short names of the lanes, workers that run the model first, readers last: `worker 4711` is `worker 1`."""
-    workers = model_workers(spans)
-    names = {lane: f"{WORKER} {number}" for number, lane in enumerate(workers, start=1)}
-    for role in (DECODER, READER):
-        lanes = dict.fromkeys(span.worker for span in spans if span.worker.startswith(role))
-        names |= {lane: f"{role} {number}" for number, lane in enumerate(lanes, start=1)}
-    return names
 
 
 def timeline_chart(
@@ -137,25 +41,64 @@ def timeline_chart(
     strategy: str = "actor",
     title: str | None = None,
     max_lanes: int = MAX_LANES,
+    stretch: tuple[float, float] | None = None,
 ) -> Figure:
     """One lane per worker: loading stands out, the model at work in its strategy's colour, waiting hollow.
 
-    `until_s` sets the end of the time axis, so that several timelines share one scale.
+    `until_s` sets the end of the time axis, so that several timelines share one scale. With `stretch`, only what
+    falls between those two seconds is drawn, as finely as a whole run otherwise.
     """
     if not spans:
         return Figure(chart=None, title=title or "What each worker did", alt="No worker has reported yet.")
     names = lane_names(spans)
-    shown = list(names)[:max_lanes]
-    drawn, slot_s = bars([span for span in spans if span.worker in set(shown)])
-    end_s = max([until_s or 0.0, *(bar.end_s for bar in drawn)])
+    shown = dict.fromkeys(list(names)[:max_lanes])
+    begin_s, end_s = stretch or (0.0, max(until_s or 0.0, *(span.end_s for span in spans)))
+    inside = within(spans, begin_s, end_s) if stretch else spans
+    drawn, slot_s = _bars([span for span in inside if span.worker in shown], begin_s, len(shown))
+    if not drawn:
+        return Figure(chart=None, title=title or _finding(spans), alt="No worker did anything in this stretch of time.")
     rows = [_row(bar, names[bar.lane], strategy) for bar in drawn]
-    chart = _chart(rows, [names[lane] for lane in shown], end_s, strategy)
+    chart = _chart(rows, [names[lane] for lane in shown], time_axis("start_s", end_s, begin_s), strategy)
     return Figure(
         chart=readable(chart),
         title=title or _finding(spans),
-        alt=_alt(spans, names),
+        alt=_alt(spans, names) if stretch is None else _stretch_alt(inside, names, begin_s, end_s),
         note=_note(len(names) - len(shown), slot_s),
     )
+
+
+def within(spans: Sequence[Span], begin_s: float, end_s: float) -> list[Span]:
+    """What of these spans falls between two moments, cut off at both."""
+    return [
+        span
+        if begin_s <= span.start_s and span.end_s <= end_s
+        else replace(span, start_s=max(span.start_s, begin_s), end_s=min(span.end_s, end_s))
+        for span in spans
+        if span.start_s < end_s and span.end_s > begin_s
+    ]
+
+
+def shares_text(spans: Sequence[Span]) -> str:
+    """`forward 61 %, waiting 20 %`: what took most of the time of the workers that run the model."""
+    seconds = seconds_by_phase(spans, workers_only=True)
+    total = sum(seconds.values())
+    most = sorted((phase for phase in seconds if seconds[phase] > 0), key=lambda phase: -seconds[phase])[:2]
+    return ", ".join(f"{PHASE_WORDS[phase]} {format.percent(seconds[phase] / total)}" for phase in most)
+
+
+def _bars(spans: Sequence[Span], begin_s: float, num_lanes: int) -> tuple[list[Bar], float | None]:
+    """The marks of these spans; slots begin at `begin_s`, so that a short stretch is not drawn too coarsely."""
+    if not spans:
+        return [], None
+    slots = max(FEWEST_SLOTS, min(SLOTS, MOST_BARS // num_lanes))
+    if not begin_s:
+        return bars(spans, slots=slots)
+    moved = [  # not by `replace`, which takes several times as long
+        Span(span.worker, span.phase, span.start_s - begin_s, span.end_s - begin_s, span.images, span.batch)
+        for span in spans
+    ]
+    drawn, slot_s = bars(moved, slots=slots)
+    return [replace(bar, start_s=bar.start_s + begin_s, end_s=bar.end_s + begin_s) for bar in drawn], slot_s
 
 
 def _row(bar: Bar, lane: str, strategy: str) -> dict[str, Any]:
@@ -175,7 +118,7 @@ def _row(bar: Bar, lane: str, strategy: str) -> dict[str, Any]:
     }
 
 
-def _chart(rows: list[dict[str, Any]], lanes: list[str], end_s: float, strategy: str) -> alt.Chart:
+def _chart(rows: list[dict[str, Any]], lanes: list[str], x: alt.X, strategy: str) -> alt.Chart:
     used = {row["phase"] for row in rows}
     phases = [phase for phase in PHASE_ORDER if PHASE_WORDS[phase] in used]
     words = [PHASE_WORDS[phase] for phase in phases]
@@ -186,20 +129,21 @@ def _chart(rows: list[dict[str, Any]], lanes: list[str], end_s: float, strategy:
     names = "{" + ", ".join(f"'{number}': '{lane}'" for number, lane in enumerate(lanes)) + "}"
     stroke_scale = alt.Scale(domain=words, range=[edge for _, edge in paints])
     return (
-        alt.Chart(alt.Data(values=rows))
+        alt.Chart(alt.Data(values=tuple(rows)))
         .mark_rect(strokeWidth=1)
         .encode(
-            x=time_axis("start_s", end_s),
+            x=x,
             x2="end_s:Q",
             y=alt.Y(
                 "low:Q",
-                title=None,
+                title="process",
                 scale=alt.Scale(domain=[len(lanes), 0], nice=False),
                 axis=alt.Axis(
                     values=[number + 0.5 for number in range(len(lanes))],
                     labelExpr=f"{names}[toString(floor(datum.value))]",
                     labelOverlap=False,
                     grid=False,
+                    minExtent=LEFT_EXTENT,
                 ),
             ),
             y2="high:Q",
@@ -234,10 +178,17 @@ def _alt(spans: Sequence[Span], names: Mapping[str, str]) -> str:
     )
 
 
+def _stretch_alt(inside: Sequence[Span], names: Mapping[str, str], begin_s: float, end_s: float) -> str:
+    what = f"Timeline of {format.count(len(names), 'lane')} from {format.seconds(begin_s)} to {format.seconds(end_s)}"
+    busy = shares_text([span for span in inside if runs_model(span.worker)])
+    return f"{what}, one bar per stretch of work. {f'Of the worker time: {busy}.' if busy else ''}".rstrip()
+
+
 def _note(hidden: int, slot_s: float | None) -> str:
     parts = []
     if hidden > 0:
         parts.append(f"{format.count(hidden, 'more lane')} not drawn.")
     if slot_s is not None:
-        parts.append(f"Work shorter than {format.seconds(slot_s)} is drawn as what took most of that time.")
+        length = format.seconds(slot_s) if slot_s >= 0.01 else format.milliseconds(slot_s)
+        parts.append(f"Work shorter than {length} is drawn as what took most of that time.")
     return " ".join(parts)

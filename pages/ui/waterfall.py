@@ -92,7 +92,7 @@ def _bars(rows: list[dict[str, Any]], end: float) -> list[Any]:
         sort=[row["step"] for row in rows],
         axis=alt.Axis(labelFontSize=13, labelLimit=120, grid=False),
     )
-    bar = alt.Chart(alt.Data(values=rows)).mark_bar(strokeWidth=1.5, height={"band": 0.62})
+    bar = alt.Chart(alt.Data(values=tuple(rows))).mark_bar(strokeWidth=1.5, height={"band": 0.62})
     drawn = bar.encode(
         x=x,
         x2="rate:Q",
@@ -116,7 +116,7 @@ def _labels(rows: list[dict[str, Any]], end: float, side: str, x: alt.X, y: alt.
             placed.append(
                 {"step": row["step"], "previous": 0.0 if inside else low if left else high, "label": row["label"]}
             )
-    text = alt.Chart(alt.Data(values=placed)).mark_text(
+    text = alt.Chart(alt.Data(values=tuple(placed))).mark_text(
         align="right" if side == "left" else "left",
         dx=-7 if side == "left" else 7,
         fontSize=13,

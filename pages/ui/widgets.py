@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,11 @@ import streamlit as st
 
 from inference.preflight import Verdict
 from inference.results import Metrics, Prediction, RunRecord
+from inference.setting_words import option_words, setting_text
 from inference.store import RunSummary
-from inference.thumbnails import thumbnail
+from inference.thumbnails import thumbnails
 from pages.ui import format
-from pages.ui.charts import Figure
-from pages.ui.words import option_words, setting_text
+from pages.ui.charts import Figure, spec_of
 
 UNTRAINED = "resnet-50-untrained"
 UNTRAINED_NOTE = "Labels are meaningless: this model is untrained."
@@ -74,13 +75,17 @@ class Card:
     """A few plain words under the value."""
 
 
-def show(figure: Figure, *, key: str) -> None:
-    """Draw a figure under its finding; where there is nothing to draw yet, say so."""
+def show(figure: Figure, *, key: str, on_select: Callable[[], None] | None = None) -> None:
+    """Draw a figure under its finding; where there is nothing to draw yet, say so.
+
+    `on_select` is called when a selection of the chart changes, which is then kept under `key`.
+    """
     st.markdown(f"**{format.literal(figure.title)}**")
     if figure.chart is None:
         st.caption(format.literal(figure.alt))
         return
-    st.altair_chart(figure.chart, width="stretch", key=key, alt=figure.alt)
+    spec = spec_of(figure.chart)
+    st.vega_lite_chart(spec=spec, width="stretch", key=key, alt=figure.alt, on_select=on_select or "ignore")
     if figure.note:
         st.caption(format.literal(figure.note))
 
@@ -207,15 +212,21 @@ def run_label(run: RunSummary | RunRecord) -> str:
     return " · ".join(parts)
 
 
-def gallery(home: Path, dataset: str, predictions: Sequence[Prediction], *, columns: int = 6, model: str = "") -> None:
-    """Pictures with label, score and whether the label is right; for an unreadable image, the reason."""
+def untrained_note(model: str) -> None:
+    """Say of the untrained model that its labels mean nothing; of another one, say nothing."""
     if model == UNTRAINED:
         st.caption(UNTRAINED_NOTE, help="Its weights are random: the cost of ResNet-50 without its knowledge.")
+
+
+def gallery(home: Path, dataset: str, predictions: Sequence[Prediction], *, columns: int = 6, model: str = "") -> None:
+    """Pictures with label, score and whether the label is right; for an unreadable image, the reason."""
+    untrained_note(model)
     grid = st.grid(columns, min_column_width=112, gap="small")
-    for prediction in predictions:
+    pictures = thumbnails(home, dataset, [prediction.image_id for prediction in predictions])
+    for prediction, data in zip(predictions, pictures, strict=True):
         with grid.cell():
-            _picture(home, dataset, prediction)
-            _answer(prediction)
+            picture(data, prediction)
+            answer(prediction)
 
 
 def disagreements(
@@ -223,24 +234,35 @@ def disagreements(
 ) -> None:
     """Pictures that got two answers: for each image id, who said what."""
     grid = st.grid(4, min_column_width=160, gap="small")
-    for image_id, answers in pairs:
-        with grid.cell():
-            _picture(home, dataset, Prediction(image_id))
+    pictures = thumbnails(home, dataset, [image_id for image_id, _ in pairs])
+    for (image_id, answers), data in zip(pairs, pictures, strict=True):
+        with grid.cell(), st.container(gap="xxsmall"):
+            picture(data, Prediction(image_id))
             for who, prediction in answers:
                 st.caption(format.literal(who))
-                _answer(prediction or Prediction(image_id, status="error", reason="not among its images"))
+                answer(prediction or Prediction(image_id, status="error", reason="not among its images"))
 
 
-def _picture(home: Path, dataset: str, prediction: Prediction) -> None:
-    data = thumbnail(home, dataset, prediction.image_id)
+def picture(data: bytes | None, prediction: Prediction) -> None:
+    """The thumbnail of an image in a frame of 4 : 3, so that rows are even."""
     if data is None:
         st.markdown(":gray[:material/broken_image: no picture]", help=format.literal(prediction.image_id))
-    else:
-        name = format.shortened(prediction.image_id)
-        st.image(data, width="stretch", alt=f"{name}: {prediction.label or 'no answer'}")
+        return
+    said = format.shortened(prediction.label, 40) if prediction.label is not None else "no answer"
+    st.image(framed(data), width="stretch", alt=f"{format.shortened(prediction.image_id)}: {said}")
 
 
-def _answer(prediction: Prediction) -> None:
+def framed(jpeg: bytes) -> str:
+    """A picture in the middle of a transparent SVG of 4 : 3."""
+    source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 160 120">'
+        f'<image width="160" height="120" href="{source}"/></svg>'
+    )
+
+
+def answer(prediction: Prediction) -> None:
+    """The label with its score and whether it is right, or why there is none."""
     if prediction.status == "error":
         reason = format.literal(format.shortened(prediction.reason or "no reason given", 120))
         st.markdown(f":orange[:material/warning:] no answer: {reason}")

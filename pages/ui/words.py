@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inference.config import RunConfig
-from pages.ui import format
+from inference.setting_words import option_words, setting_text
 
 WORDS: Mapping[str, str] = {
     "strategy": "strategy",
@@ -74,58 +74,6 @@ HELP: Mapping[str, str] = {
     ),
     "repeats": "How often each run is repeated, strategies interleaved, to tell chance from speed.",
 }
-
-TELLING = (
-    "batch_size",
-    "concurrency",
-    "dtype",
-    "channels_last",
-    "backend",
-    "threads",
-    "decoders",
-    "cpus_per_worker",
-    "gpus_per_worker",
-    "limit",
-    "model",
-    "members",
-    "combine",
-    "labels",
-    "dataset",
-    "sample_seed",
-)
-"""Settings in the order in which they are used to tell runs of one strategy apart."""
-
-OPTIONS = ("members", "combine", "labels", "sample_seed", "dtype", "channels_last", "backend", "threads", "decoders")
-"""Settings that are worth a word only where they are not the plain ones."""
-
-_BACKENDS = {"eager": "eager", "compile": "compiled", "openvino": "OpenVINO"}
-
-
-def setting_text(name: str, config: RunConfig) -> str:
-    """One setting in few words, such as `batch 4`."""
-    value = getattr(config, name)
-    words = {
-        "batch_size": f"batch {value}",
-        "concurrency": format.count(config.concurrency, "worker"),
-        "limit": format.count(config.limit, "image"),
-        "cpus_per_worker": f"{config.cpus_per_worker:g} CPU each",
-        "gpus_per_worker": f"{config.gpus_per_worker:g} GPU each",
-        "threads": format.count(config.threads, "thread") + " each" if config.threads else "threads auto",
-        "decoders": format.count(config.decoders, "decoder"),
-        "channels_last": "channels last" if value else "channels first",
-        "backend": _BACKENDS.get(config.backend, config.backend),
-        "labels": format.count(len(config.labels), "label"),
-        "members": f"ensemble of {len(config.models)}",
-        "combine": f"by {config.combine}",
-        "sample_seed": "the first images" if config.sample_seed is None else f"drawn with seed {config.sample_seed}",
-    }
-    return words.get(name) or format.shortened(value, 30)
-
-
-def option_words(config: RunConfig) -> list[str]:
-    """The options that are not as every configuration has them by default, such as `bfloat16`; plain text."""
-    plain = RunConfig()
-    return [setting_text(name, config) for name in OPTIONS if getattr(config, name) != getattr(plain, name)]
 
 
 def summary_line(config: RunConfig) -> str:

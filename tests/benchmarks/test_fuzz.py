@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from benchmarks import fuzz
@@ -32,7 +30,7 @@ def test_a_crash_is_counted_and_the_next_file_decoded(monkeypatch: pytest.Monkey
     class Dying(fuzz._Decoder):
         def decode(self, data: bytes) -> tuple[str, str, int] | None:
             if data == b"deadly":
-                os.kill(self._process.pid or 0, 9)
+                self._process.kill()
             return super().decode(data)
 
     monkeypatch.setattr(fuzz, "_Decoder", Dying)

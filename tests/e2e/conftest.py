@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,27 +52,34 @@ def _healthy(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator[App]:
-    """The app as `make run` starts it, in a home folder of its own; nothing of it is left afterwards."""
-    home = new_home(tmp_path_factory.mktemp("e2e") / "home", samples)
+@contextmanager
+def serving(home: Path, **environment: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The address and the process of a server on a home folder, as long as the `with` lasts."""
     url = f"http://127.0.0.1:{(port := _free_port())}"
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={port}"]
     with open(home / "server.log", "wb") as log:
         process = subprocess.Popen(
             [*command, "--server.address=127.0.0.1"],
             cwd=ROOT,
-            env=os.environ | {"BATCHSCOPE_HOME": str(home), "BATCHSCOPE_FOLDERS": str(home.parent)},
+            env=os.environ | {"BATCHSCOPE_HOME": str(home), "BATCHSCOPE_FOLDERS": str(home.parent)} | environment,
             stdout=log,
             stderr=log,
         )
     try:
         wait_until(lambda: _healthy(url), seconds=30, what="the server to answer")
-        yield App(url, Store(home), process)
+        yield url, process
     finally:
-        status = Store(home).engine()
         process.terminate()
         process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator[App]:
+    """The app as `make run` starts it, in a home folder of its own; nothing of it is left afterwards."""
+    home = new_home(tmp_path_factory.mktemp("e2e") / "home", samples)
+    with serving(home) as (url, process):
+        yield App(url, Store(home), process)
+        status = Store(home).engine()
     assert status is not None
     wait_until(lambda: processes_of(status.engine_id) == [], seconds=10, what="all processes of the engine to be gone")
 

@@ -101,7 +101,7 @@ def test_a_run_is_launched_from_its_address_watched_and_cancelled(page, app: App
     nothing_is_broken(page)
 
 
-def test_history_holds_every_run_and_deletes_after_asking(page, app: App) -> None:  # type: ignore[no-untyped-def]
+def test_history_holds_every_run_and_can_take_a_deletion_back(page, app: App) -> None:  # type: ignore[no-untyped-def]
     open_page(page, app, "/history")
     expect(page.get_by_text(f"{app.store.count()} runs so far")).to_be_visible()
 
@@ -110,13 +110,19 @@ def test_history_holds_every_run_and_deletes_after_asking(page, app: App) -> Non
     box = table.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 16, box["y"] + 52)
-    page.get_by_role("button", name="Delete").click()
     before = app.store.count()
-    dialog = page.get_by_role("dialog")
-    expect(dialog).to_be_visible()
-    dialog.get_by_role("button", name=re.compile("Delete")).click()
-
+    page.get_by_role("button", name="Delete 1 run").click()
     wait_until(lambda: app.store.count() == before - 1, seconds=10, what="the run to be deleted")
+    page.get_by_role("button", name="Undo").click()
+    wait_until(lambda: app.store.count() == before, seconds=10, what="the run to be restored")
+    expect(page.get_by_text("Restored 1 run")).to_be_visible()
+    expect(table).to_have_count(1)  # the one before goes when the page is drawn to its end
+
+    box = table.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 16, box["y"] + 52)
+    page.get_by_role("button", name="Delete 1 run").click()
+    wait_until(lambda: app.store.count() == before - 1, seconds=10, what="the run to be deleted again")
     assert "cancelled" not in {run.state for run in app.store.summaries()}
 
 

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from inference import models
-from inference.geometry import Geometry
+from inference.config import RunConfig
+from inference.geometry import OWN, Geometry
+from inference.store import Store
 from tests.inference.tiny import OTHERS, PLAIN, SHAPES, noise, photo_like, processor
 
 PICTURES = {"noise": noise, "a photograph": photo_like}
@@ -127,3 +129,17 @@ def test_a_process_that_decodes_needs_neither_torch_nor_transformers() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [Geometry(shortest_edge=36, crop=(32, 30)), Geometry(size=(224, 200), resample=3), Geometry(), None],
+)
+def test_how_a_run_saw_its_pictures_is_kept_with_it(tmp_path: Path, geometry: Geometry | None) -> None:
+    store = Store(tmp_path)
+    (run_id,) = store.enqueue([RunConfig()])
+    assert store.geometry(run_id) is None
+
+    store.save_geometry(run_id, geometry)
+
+    assert store.geometry(run_id) == (OWN if geometry is None else geometry)

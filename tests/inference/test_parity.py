@@ -3,7 +3,7 @@
 import pytest
 
 from inference.config import RunConfig
-from inference.parity import agreement
+from inference.parity import agreement, score_distribution
 from inference.results import Prediction, RunRecord
 
 
@@ -82,3 +82,16 @@ def test_runs_without_common_images_have_no_share() -> None:
     agreed = agreement(run(answer("a", cat=0.9)), run())
 
     assert (agreed.images, agreed.share, agreed.max_score_difference) == (0, None, None)
+
+
+def test_every_score_difference_is_kept_for_its_distribution() -> None:
+    baseline = run(answer("a", cat=0.5), answer("b", cat=0.5), answer("c", cat=0.5))
+    other = run(answer("a", cat=0.5), answer("b", cat=0.625), answer("c", dog=0.9))
+
+    assert agreement(baseline, other).score_differences == (0.0, 0.125)
+
+
+def test_score_differences_are_counted_by_decade() -> None:
+    counted = dict(score_distribution([0.0, 1e-7, 1e-6, 5e-4, 1e-3, 0.02, 1.0]))
+
+    assert counted == {1e-6: 3, 1e-5: 0, 1e-4: 0, 1e-3: 2, 1e-2: 0, 1e-1: 1, 1.0: 1}

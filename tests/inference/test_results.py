@@ -119,6 +119,11 @@ def test_the_peak_is_the_most_that_one_worker_had_and_readers_do_not_count() -> 
     assert metrics(record([], [], samples=SAMPLES)).peak_worker_memory_bytes == 300
 
 
+def test_what_the_machine_and_its_gpus_used_is_no_workers() -> None:
+    beneath = [Sample(lane, at_s, 90 * at_s, 2**40) for lane in ("machine", "gpu 0", "gpu 1") for at_s in (0.0, 5.0)]
+    assert metrics(record([], [], samples=(*SAMPLES, *beneath))) == metrics(record([], [], samples=SAMPLES))
+
+
 def test_without_samples_cpu_and_memory_are_unknown() -> None:
     figures = metrics(record(NAIVE_SPANS, answered(3.0)))
 

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import struct
 import threading
 import zlib
 from importlib import resources
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from inference.answers import packed_top, unpacked_top
 from inference.config import RunConfig
 from inference.errors import StoreUnavailable
 from inference.limits import ForwardRate, Limit, LimitKey
@@ -199,6 +201,19 @@ def test_the_engines_last_word_replaces_the_one_before(store: Store) -> None:
     store.save_engine(latest)
 
     assert store.engine() == latest
+
+
+def test_a_run_over_a_folder_whose_name_is_no_text_can_be_read_and_does_not_block_the_queue(store: Store) -> None:
+    odd, after = store.enqueue([RunConfig(dataset=os.fsdecode(b"/caf\xe9")), RunConfig()])
+
+    claimed = store.claim("engine", {})
+
+    assert claimed is not None
+    assert claimed.id == odd
+    assert claimed.config.dataset == os.fsdecode(b"/caf\xe9")
+    store.end(odd, "failed", error="no such folder")
+    assert store.get(odd) is not None
+    assert (store.claim("engine", {}) or claimed).id == after
 
 
 def test_a_reopened_store_finds_everything_again(store: Store) -> None:
@@ -423,3 +438,35 @@ def test_a_migrated_database_is_not_migrated_again(old_home: Path) -> None:
 
     assert not backup.exists()
     assert not list(old_home.glob("*.bak"))
+
+
+# -- room ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_chunks_of_a_live_run_are_one_when_it_has_ended(store: Store) -> None:
+    (run_id,) = store.enqueue([RunConfig()])
+    store.claim("engine", {})
+    for span in SPANS:
+        store.save_progress(run_id, Progress(phase="x"), spans=[span])
+    store.end(run_id, "finished", samples=SAMPLES)
+
+    record = store.get(run_id)
+
+    assert record is not None
+    assert (record.spans, record.samples) == (SPANS, SAMPLES)
+    with store.database.reading() as db:
+        assert db.execute("SELECT COUNT(*) FROM span_chunks").fetchone()[0] == 1
+
+
+def test_labels_that_were_kept_with_wide_ids_are_read() -> None:
+    kept = struct.pack("<B2I2f", 1, 7, 70_000, 0.25, 0.125)
+
+    assert unpacked_top(kept) == (True, [(7, 0.25), (70_000, 0.125)])
+
+
+@pytest.mark.parametrize(("highest", "num_bytes"), [(255, 1), (256, 2), (65_535, 2), (65_536, 4)])
+def test_ids_of_labels_are_as_wide_as_they_have_to_be(highest: int, num_bytes: int) -> None:
+    kept = packed_top(3, 0.5, [(3, 0.5), (highest, 0.25)])
+
+    assert unpacked_top(kept) == (True, [(highest, 0.25)])
+    assert len(kept) == 1 + num_bytes + 4

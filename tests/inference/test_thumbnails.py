@@ -7,10 +7,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
+from pyarrow import parquet
 
-from inference.thumbnails import SIDE_PIXELS, thumbnail
+from inference.geometry import Geometry
+from inference.thumbnails import SIDE_PIXELS, as_seen, picture, thumbnail, thumbnails
 
 
 @pytest.fixture
@@ -174,3 +177,79 @@ def test_where_nothing_can_be_kept_the_picture_is_shown_all_the_same(home: Path,
 
     assert done.returncode == 0
     assert kept(home) == []
+
+
+def test_many_thumbnails_come_in_the_order_of_their_images(home: Path, folder: Path) -> None:
+    found = thumbnails(home, str(folder), ["sub/small.png", "gone.jpg", "wide.jpg"])
+
+    assert [data and opened(data).size for data in found] == [(40, 80), None, (SIDE_PIXELS, SIDE_PIXELS // 2)]
+
+
+def test_a_large_photograph_is_decoded_small_and_looks_the_same(home: Path, folder: Path) -> None:
+    large = Image.linear_gradient("L").resize((4000, 3000)).convert("RGB")
+    large.save(folder / "large.jpg", quality=95)
+
+    small = opened(thumbnail(home, str(folder), "large.jpg"))
+
+    wanted = large.resize((320, 240), Image.Resampling.LANCZOS)
+    assert small.size == (320, 240)
+    assert max(high for _, high in ImageChops.difference(small, wanted).getextrema()) < 8
+
+
+def test_of_too_many_thumbnails_the_oldest_go(home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.thumbnails.MAX_KEPT", 2)
+    thumbnail(home, str(folder), "wide.jpg")
+    (path,) = kept(home)
+    for age in (1, 2, 3):
+        (path.parent / f"{age}.jpg").write_bytes(b"older")
+        os.utime(path.parent / f"{age}.jpg", (1000 - age, 1000 - age))
+    path.unlink()
+
+    thumbnail(home, str(folder), "wide.jpg")
+
+    assert sorted(kept(home)) == sorted([path, path.parent / "1.jpg"])
+
+
+def test_a_picture_is_whole_and_one_outside_the_folder_is_none(home: Path, folder: Path) -> None:
+    found = picture(home, str(folder), "wide.jpg")
+
+    assert found is not None
+    assert found.size == (1600, 800)
+    assert picture(home, str(folder), "../wide.jpg") is None
+
+
+def test_what_a_model_sees_is_cut_out_exactly_and_few_pixels_become_squares() -> None:
+    image = Image.linear_gradient("L").resize((90, 60)).convert("RGB")
+    geometry = Geometry(shortest_edge=32, crop=(32, 32))
+
+    seen = opened(as_seen(image, geometry))
+
+    assert seen.size == (448, 448)
+    assert seen.resize((32, 32), Image.Resampling.NEAREST).tobytes() == geometry.pixels(image).tobytes()
+
+
+def test_what_a_model_sees_is_not_enlarged_where_it_is_large_enough() -> None:
+    image = Image.new("RGB", (600, 500), "red")
+
+    assert opened(as_seen(image, Geometry(size=(299, 299)))).size == (299, 299)
+
+
+def test_images_in_the_rows_of_a_parquet_list_are_shown_and_kept(home: Path, folder: Path) -> None:
+    def png(colour: str) -> bytes:
+        buffer = io.BytesIO()
+        Image.new("RGB", (60, 40), colour).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    images = [{"bytes": data, "path": None} for data in (png("red"), b"broken", png("blue"))]
+    parquet.write_table(pa.table({"image": images}), folder / "list.parquet", row_group_size=1)
+    ids = [f"list.parquet/{row:06d}" for row in (2, 1, 0, 7)]
+
+    found = thumbnails(home, str(folder / "list.parquet"), ids)
+
+    colours = [data and opened(data).convert("RGB").getpixel((30, 20)) for data in found]
+    assert [colour and colour.index(max(colour)) for colour in colours] == [2, None, 0, None]
+    assert len(kept(home)) == 2
+    assert thumbnails(home, str(folder / "list.parquet"), ids) == found
+    whole = picture(home, str(folder / "list.parquet"), ids[0])
+    assert whole is not None
+    assert whole.size == (60, 40)

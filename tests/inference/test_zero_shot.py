@@ -12,7 +12,9 @@ from inference import models
 from tests.inference import tiny
 
 LABELS = ("cat", "a dog", "traffic light", "snow", "a bird", "boat")
-PICTURES = [tiny.noise((60 + 10 * seed, 50), seed) if seed % 2 else tiny.photo_like((50, 60), seed) for seed in range(6)]
+PICTURES = [
+    tiny.noise((60 + 10 * seed, 50), seed) if seed % 2 else tiny.photo_like((50, 60), seed) for seed in range(6)
+]
 
 
 @pytest.fixture(scope="module", params=["CLIP", "Siglip"])

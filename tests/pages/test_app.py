@@ -10,7 +10,7 @@ from conftest import OpenPage, words
 
 from inference.store import DATABASE_NAME, Store
 
-PAGES = ("overview", "run", "ladder", "compare", "history")
+PAGES = ("overview", "run", "ladder", "compare", "predictions", "history", "replay")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -7,10 +7,12 @@ import itertools
 import pytest
 import seed
 
+from inference.lanes import SLOTS, bars, lane_names
 from inference.results import PHASES, Span, seconds_by_phase
-from pages.ui import charts, format, timeline
-from pages.ui.charts import PhaseRow, phases_chart, throughput_chart
-from pages.ui.timeline import SLOTS, bars, timeline_chart
+from pages.ui import charts, format, lines
+from pages.ui.lines import cumulative_chart, throughput_chart
+from pages.ui.phases import PhaseRow, phases_chart
+from pages.ui.timeline import timeline_chart
 
 TWO = {"naive": [(1.0, 0.0), (10.0, 4.0)], "actor": [(1.0, 2.0), (4.0, 28.0)]}
 SAME = {"naive": "naive", "actor": "actor"}
@@ -89,7 +91,7 @@ def test_two_lines_of_one_strategy_differ_in_their_dashes() -> None:
 
 
 def test_names_at_the_ends_of_lines_do_not_touch() -> None:
-    heights = charts._spread({"a": 100.0, "b": 101.0, "c": 102.0})
+    heights = lines._spread({"a": (1.0, 100.0), "b": (1.0, 101.0), "c": (1.0, 102.0)})
     assert all(b - a >= 17 for a, b in itertools.pairwise(sorted(heights.values())))
 
 
@@ -132,6 +134,44 @@ def test_waiting_is_an_outline() -> None:
 
 def test_phases_without_time_draw_nothing() -> None:
     assert phases_chart([PhaseRow(label="a", strategy="naive", seconds={})]).chart is None
+
+
+def test_many_lines_are_numbered_at_their_ends_and_the_legend_shows_their_dashes() -> None:
+    many = {f"actor · batch {2**n}": TWO["actor"] for n in range(6)}
+    spec = throughput_chart(many, strategies=dict.fromkeys(many, "actor")).chart.to_dict()
+    line, marks, *_ = spec["layer"]
+    assert line["encoding"]["color"]["legend"]["symbolType"] == "stroke"
+    assert line["encoding"]["strokeDash"]["legend"] == line["encoding"]["color"]["legend"]
+    assert marks["encoding"]["shape"]["legend"] is None
+    assert line["encoding"]["color"]["scale"]["domain"][0] == "1  actor · batch 1"
+    figure = throughput_chart(many, strategies=dict.fromkeys(many, "actor"))
+    assert {row["text"] for row in values_of(figure) if "text" in row} == {str(number) for number in range(1, 7)}
+
+
+def test_a_dozen_numbers_of_lines_that_end_together_stay_in_the_chart_and_apart() -> None:
+    heights = sorted(lines._spread({str(n): (10.0, 150.0) for n in range(12)}, 0.5).values())
+    assert heights[0] > 0
+    assert heights[-1] <= charts.HEIGHT
+    assert all(b - a >= 17 for a, b in itertools.pairwise(heights))
+
+
+def test_images_so_far_rise_from_nothing_to_all() -> None:
+    points = [(float(n), float(n)) for n in range(1, 100_001)]
+    figure = cumulative_chart({"actor": points}, strategies=SAME)
+    drawn = [row for row in values_of(figure) if "when" in row]
+    assert (drawn[0]["time_s"], drawn[0]["value"]) == (0.0, 0.0)
+    assert (drawn[-1]["time_s"], drawn[-1]["value"]) == (100_000.0, 100_000.0)
+    assert len(drawn) <= lines.MOST_POINTS + 1
+    assert "actor: 100,000 images after" in figure.alt
+
+
+def test_a_stretch_can_be_drawn_only_where_asked_for_and_begins_where_it_was() -> None:
+    def params(**brush: object) -> list[dict]:
+        return throughput_chart(TWO, strategies=SAME, **brush).chart.to_dict().get("params", [])  # type: ignore[arg-type]
+
+    assert params() == []
+    assert [param["name"] for param in params(brush=())] == [lines.BRUSH]
+    assert params(brush=(2.0, 4.0))[0]["value"] == {"x": [2.0, 4.0]}
 
 
 # -- the timeline ------------------------------------------------------------------------------------------
@@ -188,7 +228,7 @@ def test_thousands_of_loads_are_rounded_like_all_else() -> None:
 
 
 def test_lanes_are_workers_first_and_have_short_names() -> None:
-    names = timeline.lane_names(seed.spans_of(seed.ACTOR.with_(concurrency=2)))
+    names = lane_names(seed.spans_of(seed.ACTOR.with_(concurrency=2)))
     assert list(names.items()) == [
         ("worker 4711", "worker 1"),
         ("worker 4712", "worker 2"),
@@ -197,7 +237,7 @@ def test_lanes_are_workers_first_and_have_short_names() -> None:
 
 
 def test_decoders_have_lanes_between_workers_and_readers() -> None:
-    names = timeline.lane_names(seed.spans_of(seed.PIPELINED.with_(concurrency=2)))
+    names = lane_names(seed.spans_of(seed.PIPELINED.with_(concurrency=2)))
     assert list(names.values()) == ["worker 1", "worker 2", "decoder 1", "decoder 2", "reader 1"]
 
 
@@ -226,3 +266,29 @@ def test_the_timeline_says_how_often_the_model_was_loaded() -> None:
 
 def test_a_timeline_without_spans_says_so() -> None:
     assert timeline_chart([]).chart is None
+
+
+def test_a_stretch_of_a_timeline_is_cut_off_at_both_ends() -> None:
+    spans = seed.spans_of(seed.ACTOR)
+    figure = timeline_chart(spans, stretch=(3.0, 4.0))
+    drawn = values_of(figure)
+    assert min(row["start_s"] for row in drawn) == 3.0
+    assert max(row["end_s"] for row in drawn) == 4.0
+    assert figure.chart.to_dict()["encoding"]["x"]["scale"]["domain"] == [3.0, 4.0]
+    assert "from 3.0 s to 4.0 s" in figure.alt
+
+
+def test_a_stretch_is_drawn_more_finely_than_the_whole() -> None:
+    spans = seed.spans_of(seed.ACTOR.with_(limit=10_000))
+    whole = [row for row in values_of(timeline_chart(spans)) if 20.0 <= row["start_s"] < 21.0]
+    assert len(values_of(timeline_chart(spans, stretch=(20.0, 21.0)))) > 10 * len(whole)
+
+
+def test_workers_keep_their_numbers_in_a_stretch_without_the_others() -> None:
+    spans = [Span("worker 1", "forward", 0.0, 1.0, 1, 0), Span("worker 2", "forward", 2.0, 3.0, 1, 0)]
+    assert {row["lane"] for row in values_of(timeline_chart(spans, stretch=(2.0, 3.0)))} == {"worker 2"}
+
+
+def test_many_lanes_are_drawn_with_few_marks() -> None:
+    spans = seed.spans_of(seed.ACTOR.with_(concurrency=15, limit=30_000))
+    assert len(values_of(timeline_chart(spans))) < 4000

@@ -189,6 +189,32 @@ def test_a_run_without_samples_leaves_their_figures_open(open_page: OpenPage, st
     assert "Unknown here" in figures["CPU per image"].help
 
 
+def test_a_finished_run_says_how_busy_the_machine_was_and_how_long_batches_took(
+    open_page: OpenPage, store: Store
+) -> None:
+    app = open_page("run", {"run": seed.finished(store)})
+    said = words(app).replace("\\", "")
+    assert re.search(r"Of \d+ cores, 1\.\d were busy on average, 0\.\d with this run's workers", said)
+    assert "Half of 24 batches took" in said
+
+
+def test_a_finished_run_leads_to_all_its_pictures_and_to_its_files(open_page: OpenPage, store: Store) -> None:
+    run_id = seed.finished(store)
+    app = open_page("run", {"run": run_id})
+    link = next(link for link in app.page_link if link.value == "See and filter all of them")
+    assert (link.proto.page, link.proto.query_string) == ("predictions", f"run={run_id}")
+    app.session_state["share"] = True
+    app.run()
+    assert "share-csv" in [button.proto.id.split("-", 2)[-1] for button in app.get("download_button")]
+
+
+def test_a_live_run_says_how_busy_the_machine_is(open_page: OpenPage, store: Store) -> None:
+    store.enqueue([seed.ACTOR])
+    run_id = seed.start_next(store)
+    seed.work(store, run_id, share=0.5)
+    assert "How busy the machine is" in words(open_page("run", {"run": run_id}))
+
+
 @pytest.mark.parametrize(
     ("state", "said"), [("failed", "This run failed"), ("crashed", "The engine ended before the run did")]
 )
