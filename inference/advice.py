@@ -58,15 +58,22 @@ class _Case:
         return Advice(action=action, evidence=evidence, config=self.config.with_(**changes), promise=promise)
 
 
-def advise(record: RunRecord, hardware: Hardware, history: Sequence[RunSummary] = ()) -> Advice | None:
+def advise(
+    record: RunRecord,
+    hardware: Hardware,
+    history: Sequence[RunSummary] = (),
+    *,
+    figures: Metrics | None = None,
+) -> Advice | None:
     """The change that the spans of a finished run speak for; None where nothing stands out.
 
     `history` are other runs; those with the same settings but for the batch size tell whether a smaller one does.
+    `figures` are the run's metrics, where they are known already.
     """
     shares = phase_shares(record.spans)
     if record.state != "finished" or not shares:
         return None
-    case = _Case(config=record.config, hardware=hardware, figures=metrics(record), shares=shares)
+    case = _Case(config=record.config, hardware=hardware, figures=figures or metrics(record), shares=shares)
     frugal = _smaller_batch(case, record, history)
     if frugal is not None:
         return frugal

@@ -455,7 +455,7 @@ def summaries_where(db: sqlite3.Connection, clause: str, values: Sequence[Any]) 
 
 
 def record_where(db: sqlite3.Connection, clause: str, values: Sequence[Any]) -> RunRecord | None:
-    """The first run with everything that was kept of it; `clause` is what follows `FROM runs`. None if there is none."""
+    """The first run with all that was kept of it, None if there is none; `clause` is what follows `FROM runs`."""
     row = db.execute(f"SELECT {_RECORD_COLUMNS} FROM runs {clause}", values).fetchone()  # noqa: S608  # ours
     if row is None:
         return None

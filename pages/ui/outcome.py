@@ -92,7 +92,7 @@ def draw(run: RunSummary) -> None:
     above = limit.of_run(state.store(), record)
     _verdict(record, figures)
     if record.state == "finished":
-        _advice(record)
+        _advice(record, figures)
     _next_steps(run, record, above)
     if record.predictions or record.spans:
         metric_cards([*run_cards(figures), limit.card(above, figures.steady_images_per_s)])
@@ -127,9 +127,9 @@ def _verdict(record: RunRecord, figures: Metrics) -> None:
         )
 
 
-def _advice(record: RunRecord) -> None:
+def _advice(record: RunRecord, figures: Metrics) -> None:
     """The one change that the measurements speak for, and a button that runs it."""
-    found = advise(record, state.hardware(), state.store().summaries(limit=LOOK_BACK))
+    found = advise(record, state.hardware(), state.store().summaries(limit=LOOK_BACK), figures=figures)
     if found is None:
         return
     with st.container(border=True, gap="small", key="advice"):
