@@ -18,6 +18,8 @@ AUTO = "auto"
 """As a precision: the one that suits the machine. As a number of threads: as many as CPUs. No run is stored with it."""
 FIRST = "first"
 """As a sample: the first images."""
+TYPED = ("labels", "members", "sample_seed")
+"""Settings whose widgets hold a text, as the address does."""
 NAMES = tuple(RunConfig().settings())
 """The settings' names: fields of `RunConfig`, keys of the widgets, parameters of the address."""
 
@@ -58,10 +60,11 @@ def parsed(name: str, raw: str) -> Any:
 def present(name: str) -> Any:
     """The valid value that a setting has from an interaction, or else from the address; None if neither."""
     held = state.value(name)
-    if held is not None:
+    if held is not None and name not in TYPED:
         return held
     try:
-        return parsed(name, st.query_params[name]) if name in st.query_params else None
+        raw = held if held is not None else st.query_params.get(name)
+        return None if raw is None else parsed(name, raw)
     except InvalidConfig:
         return None
 

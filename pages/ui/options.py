@@ -8,15 +8,17 @@ from typing import Any
 import streamlit as st
 
 from inference.capabilities import best_dtype, missing_for
-from inference.config import BACKENDS, DTYPES, ONE_BY_ONE, RunConfig
+from inference.config import BACKENDS, COMBINATIONS, DTYPES, ONE_BY_ONE, RunConfig
 from inference.hardware import Hardware, usable_gpus
 from pages.ui import state
-from pages.ui.address import AUTO, present
+from pages.ui.address import AUTO, FIRST, present
 from pages.ui.format import literal
 from pages.ui.words import HELP, label, written
 
 GPU_SHARES = (0.0, 0.25, 0.5, 1.0)
 MIN_DECODERS_RANGE = 4
+SEEDS = 5
+"""So many are offered; any other number can be typed."""
 
 
 def draw(defaults: RunConfig, machine: Hardware, strategy: str) -> dict[str, Any]:
@@ -32,7 +34,38 @@ def draw(defaults: RunConfig, machine: Hardware, strategy: str) -> dict[str, Any
             bind="query-params",
         )
     values["backend"] = _backend(defaults, machine, strategy, on_gpu=values.get("gpus_per_worker", 0.0) > 0)
+    return values | _models(defaults)
+
+
+def _models(defaults: RunConfig) -> dict[str, Any]:
+    """Labels for a model that has none of its own, and further models beside it; texts as they are typed."""
+    values: dict[str, Any] = {
+        "labels": _text("labels", "such as: a cat, a dog, a boat"),
+        "members": _text("members", "hub ids or folders, separated by commas"),
+    }
+    if values["members"]:
+        values["combine"] = _segments("combine", COMBINATIONS, defaults.combine)
     return values
+
+
+def sample() -> str:
+    """The first images, or some drawn by lot; as the address writes it."""
+    found = present("sample_seed")
+    offered = [FIRST, *map(str, range(SEEDS))]
+    chosen = st.selectbox(
+        label("sample_seed"),
+        offered if found is None or str(found) in offered else [*offered, str(found)],
+        key="sample_seed",
+        format_func=lambda seed: "the first images" if seed == FIRST else f"drawn by lot, seed {seed}",
+        help=HELP["sample_seed"],
+        accept_new_options=True,
+        bind="query-params",
+    )
+    return chosen or FIRST
+
+
+def _text(name: str, placeholder: str) -> str:
+    return st.text_input(label(name), key=name, placeholder=placeholder, help=HELP[name], bind="query-params") or ""
 
 
 def _resources(defaults: RunConfig, machine: Hardware, strategy: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from inference.preflight import default_config
 from inference.thumbnails import thumbnail
 from pages.ui import address, chooser, options, state
 from pages.ui.format import literal, plain
-from pages.ui.words import HELP, label
+from pages.ui.words import HELP, label, written
 
 BATCH_SIZES = tuple(2**power for power in range(11))
 IMAGE_COUNTS = tuple(step * 10**power for power in range(1, 6) for step in (1, 2, 5))
@@ -51,6 +51,7 @@ def form(home: Path, machine: Hardware) -> Chosen:
     notice = st.container()
     values: dict[str, Any] = {name: named(name, home, defaults) for name in ("model", "dataset")}
     values["limit"] = images(defaults)
+    values["sample_seed"] = options.sample()
     _preview(home, values["dataset"])
     values |= _how(defaults, machine)
     with st.expander("Advanced", key="advanced"):
@@ -80,17 +81,24 @@ def what_row(home: Path, defaults: RunConfig) -> Chosen:
 
 def _chosen(values: dict[str, Any], repeats: int) -> Chosen:
     try:
-        config = RunConfig(**values)
-        model, dataset = _required(config.model, config.dataset, str(state.store().home))
-        return Chosen(config=config.with_(model=model, dataset=dataset), repeats=repeats)
+        typed = {
+            name: address.parsed(name, values[name]) for name in address.TYPED if isinstance(values.get(name), str)
+        }
+        config = RunConfig(**values | typed)
+        found = [
+            _required(model, config.dataset, bool(config.labels), str(state.store().home)) for model in config.models
+        ]
+        (model, dataset), *members = found
+        config = config.with_(model=model, dataset=dataset, members=tuple(member for member, _ in members))
+        return Chosen(config=config, repeats=repeats)
     except BatchscopeError as error:
         return Chosen(config=None, problem=str(error))
 
 
 @st.cache_data(ttl=REQUIRED_S, max_entries=16, show_spinner="Looking for the images…")
-def _required(model: str, dataset: str, home: str) -> tuple[str, str]:
+def _required(model: str, dataset: str, zero_shot: bool, home: str) -> tuple[str, str]:
     """See `catalog.require`; remembered for a moment, because a page runs at every click and a list may be long."""
-    return catalog.require(model, dataset, Path(home))
+    return catalog.require(model, dataset, Path(home), zero_shot=zero_shot)
 
 
 def open_run_page(config: RunConfig, *, run_id: str = "") -> NoReturn:
@@ -107,7 +115,9 @@ def go_to_run_page(config: RunConfig, *, run_id: str = "") -> NoReturn:
 
 def apply(config: RunConfig) -> None:
     """Set every widget of the form to these settings; a callback of a button."""
-    state.assign(config.settings())
+    state.assign(
+        {name: written(name, value) if name in address.TYPED else value for name, value in config.settings().items()}
+    )
 
 
 def named(name: str, home: Path, defaults: RunConfig) -> str:

@@ -60,7 +60,7 @@ def test_the_comparison_opens_with_both_sides_and_their_worker_timelines(page, a
     open_page(page, app, f"/compare?comparison={comparison_id}")
 
     expect(page.get_by_text(re.compile("answers agree on 100 of 100"))).to_be_visible()
-    expect(page.get_by_text("What each worker did")).to_be_visible()
+    expect(page.get_by_text("What happened when")).to_be_visible()
     expect(page.get_by_text(re.compile(r"25 times|25 loads|25 × ")).first).to_be_visible()
     nothing_is_broken(page)
 
@@ -127,7 +127,7 @@ def test_history_holds_every_run_and_can_take_a_deletion_back(page, app: App) ->
 
 
 @pytest.mark.parametrize("width", [1280, 375])
-@pytest.mark.parametrize("path", ["/", "/run", "/ladder", "/compare", "/history"])
+@pytest.mark.parametrize("path", ["/", "/run", "/ladder", "/compare", "/predictions", "/learn", "/history", "/replay"])
 def test_no_page_scrolls_sideways(page, app: App, path: str, width: int) -> None:  # type: ignore[no-untyped-def]
     page.set_viewport_size({"width": width, "height": 800})
     open_page(page, app, path)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from pathlib import Path
 
+import numpy as np
 import pytest
 import seed
 from conftest import OpenPage, words
+from safetensors.numpy import save_file
+from streamlit.testing.v1 import AppTest
 from test_run import ADDRESS, labels, press
 
 from inference.config import RunConfig
@@ -188,3 +192,71 @@ def test_settings_that_do_not_fit_cannot_be_launched_and_one_press_mends_them(
     assert app.select_slider(key="concurrency").value == 1
     press(app, "Run actor")
     assert store.summaries()[0].config.concurrency == 1
+
+
+# -- a person's own models and samples ---------------------------------------------------------------------------
+
+
+def model_folder(folder: Path, architecture: str) -> Path:
+    """As much of a model as is looked at before anything is run."""
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"architectures": [architecture]}), encoding="utf-8")
+    (folder / "preprocessor_config.json").write_text("{}", encoding="utf-8")
+    save_file({"weight": np.zeros(3, np.float32)}, folder / "model.safetensors")
+    return folder
+
+
+def launched(app: AppTest, store: Store) -> RunConfig:
+    press(app, "Run ")
+    return store.active()[-1].config
+
+
+def test_a_model_that_compares_with_texts_asks_for_labels_and_takes_those_that_are_typed(
+    open_page: OpenPage, store: Store, tmp_path: Path
+) -> None:
+    seed.samples(store.home)
+    folder = model_folder(tmp_path / "clip", "CLIPModel")
+    app = open_page("run", {"model": str(folder)})
+    assert any("type two or more to choose from" in error.value for error in app.error)
+
+    app.get_by_key("labels").input("a cat, a dog,").run()
+
+    assert not app.error
+    assert launched(app, store).labels == ("a cat", "a dog")
+
+
+def test_further_models_make_an_ensemble_which_is_combined_as_chosen(
+    open_page: OpenPage, store: Store, tmp_path: Path
+) -> None:
+    seed.samples(store.home)
+    folder = model_folder(tmp_path / "other", "ViTForImageClassification")
+    app = open_page("run", {"members": str(folder), "combine": "vote"})
+
+    config = launched(app, store)
+
+    assert (config.members, config.combine) == ((str(folder),), "vote")
+
+
+def test_a_member_that_is_no_classifier_is_refused_before_the_launch(open_page: OpenPage, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "text", "BertModel")
+
+    app = open_page("run", {"members": str(folder)})
+
+    assert any("is not an image classifier" in error.value for error in app.error)
+
+
+def test_a_seed_from_the_address_or_the_form_draws_the_sample(open_page: OpenPage, store: Store) -> None:
+    seed.samples(store.home)
+    app = open_page("run", {"sample_seed": "41"})
+    assert launched(app, store).sample_seed == 41
+
+    app = open_page("run")
+    app.get_by_key("sample_seed").select("3").run()
+    assert launched(app, store).sample_seed == 3
+
+
+def test_a_seed_that_is_no_number_is_refused(open_page: OpenPage) -> None:
+    app = open_page("run", {"sample_seed": "x"})
+
+    assert "must be a whole number between 0 and 2147483647" in words(app)
+    assert not [button for button in app.button if button.label.startswith("Run ")]
