@@ -10,8 +10,10 @@ run: .venv/installed
 
 install: .venv/dev
 
+# Engines by themselves, because what they measure wants the machine's cores; the rest on two processes.
 test: .venv/dev
-	$(BIN)/python -m pytest -m "not e2e"
+	$(BIN)/python -m pytest tests/engine
+	$(BIN)/python -m pytest -m "not e2e" tests --ignore tests/engine --numprocesses 2 --dist loadfile
 
 e2e: .venv/dev
 	$(BIN)/python -m pytest -m e2e tests/e2e

@@ -13,7 +13,9 @@ from inference import catalog
 from inference.config import STRATEGIES, RunConfig
 from inference.errors import BatchscopeError, DataUnavailable
 from inference.hardware import Hardware
+from inference.history import History
 from inference.preflight import default_config
+from inference.store import Store
 from inference.thumbnails import thumbnail
 from pages.ui import address, chooser, options, state
 from pages.ui.format import literal, plain
@@ -24,6 +26,8 @@ IMAGE_COUNTS = tuple(step * 10**power for power in range(1, 6) for step in (1, 2
 MIN_CONCURRENCY_RANGE = 8
 PREVIEWED = 4
 REQUIRED_S = 10
+USED_KEPT_S = 60
+MOST_USED = 12
 WHAT = ("model", "dataset", "limit")
 """The settings that say what is classified, and not how."""
 
@@ -124,7 +128,8 @@ def named(name: str, home: Path, defaults: RunConfig) -> str:
     """A model or data set of the catalogue, or one that is typed in, with its state below."""
     entries = catalog.models(home) if name == "model" else catalog.datasets(home)
     names = [entry.name for entry in entries]
-    offered = names + [extra for extra in (address.present(name),) if extra and extra not in names]
+    known = (address.present(name), *_used(str(home), name))
+    offered = list(dict.fromkeys([*names, *(extra for extra in known if extra)]))
     default = getattr(defaults, name)
     chosen = st.selectbox(
         label(name),
@@ -142,6 +147,13 @@ def named(name: str, home: Path, defaults: RunConfig) -> str:
         st.caption(OWN[name])
     (chooser.about_model if name == "model" else chooser.about_dataset)(chosen or default)
     return chosen or default
+
+
+@st.cache_data(ttl=USED_KEPT_S, max_entries=8, show_spinner=False)
+def _used(home: str, name: str) -> tuple[str, ...]:
+    """A person's own models or data sets of earlier runs, the most frequent first."""
+    facets = History(Store(Path(home)).database).facets()
+    return (facets.models if name == "model" else facets.datasets)[:MOST_USED]
 
 
 def images(defaults: RunConfig) -> int:

@@ -333,7 +333,9 @@ def test_an_export_to_an_unknown_ending_names_the_known_ones(home: Path, record:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("dataset", ["http://example.org/pictures", "s3://bucket/folder", "~nobody-has-this-name"])
+@pytest.mark.parametrize(
+    "dataset", ["http://example.org/pictures", "s3://user:key@bucket/folder", "~nobody-has-this-name"]
+)
 def test_an_address_as_data_set_is_refused_in_one_line_before_anything_starts(tmp_path: Path, dataset: str) -> None:
     done = batchscope(tmp_path, *RUN, "--dataset", dataset)
 

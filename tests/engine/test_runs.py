@@ -183,7 +183,8 @@ def test_a_model_that_is_not_safe_to_load_is_refused(
 def test_a_constructor_that_raises_fails_the_run_with_one_clear_cause(lab: Lab, tmp_path: Path) -> None:
     for path in DIGITS_MODEL_DIR.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "model.safetensors").write_bytes(b"these are no weights")
+    settings = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(settings | {"hidden_act": "none that exists"}), encoding="utf-8")
 
     (record,) = lab.finish(RunConfig(model=str(tmp_path)))
 

@@ -260,3 +260,14 @@ def test_a_seed_that_is_no_number_is_refused(open_page: OpenPage) -> None:
 
     assert "must be a whole number between 0 and 2147483647" in words(app)
     assert not [button for button in app.button if button.label.startswith("Run ")]
+
+
+def test_data_sets_and_models_of_earlier_runs_are_offered_again(
+    open_page: OpenPage, store: Store, tmp_path: Path
+) -> None:
+    seed.finished(store, RunConfig(dataset=str(tmp_path / "mine"), model=str(tmp_path / "model")))
+
+    app = open_page("run")
+
+    assert str(tmp_path / "mine") in app.get_by_key("dataset").options
+    assert str(tmp_path / "model") in app.get_by_key("model").options
