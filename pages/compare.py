@@ -74,6 +74,7 @@ def draw_comparison(store: Store, found: Comparison) -> None:
     traces.draw(store, found)
     ledger.draw(found.arms)
     details.draw_latency(found)
+    details.draw_scaling(store, found)
     details.draw_agreement(store, found)
     baseline.draw_settings(found.arms)
     details.draw_predictions(store, found.arms)

@@ -60,7 +60,7 @@ FAR_LIMIT = 4.0
 """A limit more than so many times as high as all else is named and not drawn: it would press the rest flat."""
 MOST_LABELS = 4
 """More lines than this are numbered, and named in a legend: their names would cover the lines."""
-LEFT_EXTENT = 58
+LEFT_EXTENT = 66
 """Pixels for the labels left of a time axis: charts below one another then begin at the same place."""
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from inference.arms import Arm
 from inference.store import Store
-from pages.ui import agreement, comparison, format, kept, widgets
+from pages.ui import agreement, comparison, format, kept, scaling, widgets
 from pages.ui.comparison import Comparison
 
 PICTURES = 12
@@ -18,6 +18,20 @@ def draw_latency(found: Comparison) -> None:
     """How long single batches took: what to look at when throughput is not what it should be, not a goal."""
     st.subheader("How long a batch takes: a diagnostic", anchor=False)
     widgets.show(found.latencies, key="compare-latency")
+
+
+def draw_scaling(store: Store, found: Comparison) -> None:
+    """What batch size and concurrency do, from the history; read only where a person asks for it."""
+    median = found.arms[0].median
+    folded = st.expander(
+        "What batch size and concurrency do here",
+        key=f"scaling-from-{median.id}",
+        on_change="rerun",
+        icon=":material/stacked_line_chart:",
+    )
+    with folded:
+        if folded.open:
+            scaling.draw(store, median.config, hardware=median.hardware, beside_form=False)
 
 
 def draw_agreement(store: Store, found: Comparison) -> None:

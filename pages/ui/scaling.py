@@ -12,10 +12,10 @@ import streamlit as st
 from inference import scaling
 from inference.config import RunConfig
 from inference.hardware import Hardware, fingerprint, from_dict
-from inference.preflight import check, reader_cpus
+from inference.preflight import check, default_config, reader_cpus
 from inference.scaling import Measured, Setting
 from inference.store import Store
-from pages.ui import format, settings, state
+from pages.ui import address, format, settings, state
 from pages.ui.charts import FIT_WIDTH, LEFT_EXTENT, STRATEGY_SHAPES, Figure, colour_of, readable, tooltips
 from pages.ui.widgets import show
 from pages.ui.words import WORDS, summary_line
@@ -26,11 +26,13 @@ _FACTOR = 4
 """How many times as large, or as small, the batch size is that is offered to be tried."""
 
 
-def draw(store: Store, config: RunConfig, *, hardware: Mapping[str, Any] | None = None) -> None:
+def draw(
+    store: Store, config: RunConfig, *, hardware: Mapping[str, Any] | None = None, beside_form: bool = True
+) -> None:
     """Steady images/s against batch size and concurrency, all else as in `config`; what to run where too little was.
 
-    `hardware` is the description of the machine whose runs count, this one if not given. For the Run page, whose
-    settings its buttons change.
+    `hardware` is the description of the machine whose runs count, this one if not given. `beside_form` says that this
+    is the Run page: its buttons set the form there, while elsewhere they are links to it.
     """
     here = state.hardware()
     machine = from_dict(hardware) if hardware is not None else here
@@ -48,7 +50,7 @@ def draw(store: Store, config: RunConfig, *, hardware: Mapping[str, Any] | None 
         else:
             # Runs of this machine would add nothing to those of another.
             offered = missing(axis, values, config, here) if fingerprint(machine) == fingerprint(here) else None
-            _draw_missing(axis, values, offered)
+            _draw_missing(axis, values, offered, beside_form=beside_form)
 
 
 def _draw_axis(axis: str, found: Sequence[Setting], runs: Sequence[Measured], config: RunConfig) -> None:
@@ -216,22 +218,25 @@ def _draw_runs(setting: Setting) -> None:
 # -- what to run -------------------------------------------------------------------------------------------
 
 
-def _draw_missing(axis: str, values: Sequence[int], offered: Sequence[RunConfig] | None) -> None:
-    """What was run so far, and buttons that set what is missing; None where that is to be run on another machine."""
+def _draw_missing(axis: str, values: Sequence[int], offered: Sequence[RunConfig] | None, *, beside_form: bool) -> None:
+    """What was run so far, and the way to what is missing; None where that is to be run on another machine."""
     so_far = f"only {WORDS[axis]} {values[0]} was run" if values else "no run had a steady rate"
     if offered is None:
         advice = "It was another machine: to see what it changes, run others there."
     else:
-        advice = (
-            "Set one of these in the form and run it to see what it changes."
-            if offered
-            else "No other value fits this machine."
-        )
+        advice = "Run one of these to see what it changes." if offered else "No other value fits this machine."
     st.markdown(f"**Steady speed by {WORDS[axis]}**")
     st.caption(f"With these settings {so_far}. {advice}")
     with st.container(horizontal=True, gap="small"):
         for other in offered or ():
-            if st.button(
+            if not beside_form:
+                st.page_link(
+                    "pages/run.py",
+                    label=f"Run with {WORDS[axis]} {getattr(other, axis)}",
+                    icon=":material/tune:",
+                    query_params=address.query(other, default_config(state.hardware())),
+                )
+            elif st.button(
                 f"Set {WORDS[axis]} {getattr(other, axis)}",
                 key=f"scaling-{axis}-{getattr(other, axis)}",
                 icon=":material/tune:",

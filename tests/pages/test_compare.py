@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import seed
-from conftest import OpenPage
+from conftest import OpenPage, words
 from streamlit.testing.v1 import AppTest
 from test_overview import said
 
@@ -553,3 +553,15 @@ def test_loads_and_downloads_are_on_the_page(open_page: OpenPage, three: list[st
     app = open_page("compare", {"runs": ",".join(three)})
     assert "What loading costs" in said(app)
     assert app.get("popover")
+
+
+def test_speed_by_batch_size_is_read_from_the_history_when_it_is_asked_for(open_page: OpenPage, store: Store) -> None:
+    runs = [seed.finished(store, config) for config in (seed.ACTOR, seed.ACTOR.with_(batch_size=16))]
+    app = open_page("compare", {"runs": ",".join(runs)})
+    assert "Each point is the median of its runs" not in words(app)
+
+    app.session_state[f"scaling-from-{runs[0]}"] = True  # as a click on the folded part sets it
+    app.run()
+
+    assert "Each point is the median of its runs" in words(app)
+    assert "only concurrency 1 was run" in words(app)
