@@ -21,7 +21,7 @@ from inference.capabilities import best_dtype
 from inference.config import BACKENDS, COMBINATIONS, DTYPES, MAX_REPEATS, STRATEGIES, RunConfig, interleaved
 from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, InvalidBundle, InvalidConfig, RunFailed
 from inference.export import FORMATS, export
-from inference.limits import Limit, LimitKey
+from inference.limits import NOT_MEASURED, Limit, LimitKey, measurable
 from inference.results import RunRecord, median_run, metrics
 from inference.store import RunSummary, Store, home_folder
 from inference.supervisor import Supervisor, engine_alive
@@ -103,6 +103,8 @@ def _ladder(options: argparse.Namespace) -> int:
 
 def _limit(options: argparse.Namespace) -> int:
     config = _config(options, "pipelined")
+    if not measurable(config):
+        raise InvalidConfig(f"{NOT_MEASURED} Leave out --members and --labels.")
     key = _limit_key(config)
     store = Store(home_folder())
     if options.redo or store.limit(key) is None:
@@ -268,7 +270,7 @@ def _limit_of_ladder(store: Store, run_ids: Sequence[str]) -> None:
     finished = [run for run_id in run_ids if (run := store.summary(run_id)) and run.state == "finished"]
     if finished:
         dtypes = {run.config.dtype: run.config for run in finished}
-        for config in dtypes.values():
+        for config in filter(measurable, dtypes.values()):
             _wait_for_limit(store, _limit_key(config))
 
 

@@ -26,7 +26,7 @@ from inference.bundled.samples import ensure_samples
 from inference.errors import BatchscopeError, RunCancelled
 from inference.execution import Execution, measure_limit, rehearse
 from inference.identity import ENGINE_ID_VARIABLE, EXIT_LOCKED, LOCK_NAME
-from inference.limits import LimitKey
+from inference.limits import LimitKey, measurable
 from inference.listing import samples_folder
 from inference.ray_session import RaySession
 from inference.results import RunRecord
@@ -121,7 +121,7 @@ class Engine:
     def _want_limit(self, record: RunRecord) -> None:
         """Have the limit of what has just run measured, unless it is known or was tried."""
         ended, config = self.store.summary(record.id), record.config
-        if ended is None or ended.state != "finished":
+        if ended is None or ended.state != "finished" or not measurable(config):
             return
         key = LimitKey.of(config, hardware.fingerprint(self._hardware))
         limit = self.store.limit(key)

@@ -11,6 +11,13 @@ from typing import Any
 
 from inference.config import RunConfig
 
+NOT_MEASURED = "A limit is measured for a single model with labels of its own."
+
+
+def measurable(config: RunConfig) -> bool:
+    """Whether a limit is measured for runs like this."""
+    return not config.members and not config.labels
+
 
 @dataclass(frozen=True, slots=True)
 class LimitKey:
@@ -24,8 +31,12 @@ class LimitKey:
 
     @classmethod
     def of(cls, config: RunConfig, fingerprint: str) -> LimitKey:
-        """What tells how fast a run like this could have been on a machine with this fingerprint."""
-        return cls(fingerprint, config.model, config.dataset, config.dtype)
+        """What tells how fast a run like this could have been on a machine with this fingerprint.
+
+        That of an ensemble, or of typed labels, is nobody else's, and nothing is measured for it: see `measurable`.
+        """
+        model = config.model if measurable(config) else " + ".join((*config.models, *config.labels))
+        return cls(fingerprint, model, config.dataset, config.dtype)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from inference.prediction import Columns, Predictions
+from inference.prediction import Columns, Prediction, Predictions
 from inference.results import RunRecord
 
 
@@ -29,6 +29,12 @@ class Agreement:
     def share(self) -> float | None:
         """Top-1 agreement, 0 to 1; None without common images."""
         return self.agree / self.images if self.images else None
+
+
+def members_agree(predictions: Iterable[Prediction]) -> tuple[int, int]:
+    """On how many images the models of an ensemble choose the same label, and how many images they answered."""
+    choices = [{label for label, _ in prediction.votes} for prediction in predictions if prediction.votes]
+    return sum(len(labels) == 1 for labels in choices), len(choices)
 
 
 def agreement(baseline: RunRecord, other: RunRecord) -> Agreement:

@@ -10,7 +10,7 @@ import streamlit as st
 from inference import hardware as machine
 from inference.config import RunConfig
 from inference.errors import StoreUnavailable
-from inference.limits import Limit, LimitKey
+from inference.limits import NOT_MEASURED, Limit, LimitKey, measurable
 from inference.results import RunRecord
 from inference.setting_words import setting_text
 from inference.store import Store
@@ -57,6 +57,8 @@ class Known:
 def known(store: Store, config: RunConfig, hardware: machine.Hardware) -> Known:
     """What is known for a configuration on a machine."""
     key = LimitKey.of(config, machine.fingerprint(hardware))
+    if not measurable(config):
+        return Known(key=key, limit=None, state=NOT_MEASURED)
     return Known(key=key, limit=store.limit(key), state=store.limit_state(key))
 
 
@@ -115,7 +117,12 @@ def parts(limit: Limit) -> list[str]:
 
 
 def draw_details(found: Known) -> None:
-    """A popover with the parts of the limit and a button that has it measured again; it keeps itself up to date."""
+    """A popover with the parts of the limit and a button that has it measured again; it keeps itself up to date.
+
+    Where none is ever measured there is nothing to show; the card says why.
+    """
+    if found.state == NOT_MEASURED:
+        return
     st.fragment(_details, run_every=POLL_S if found.pending else None)(found)
 
 

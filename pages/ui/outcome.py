@@ -10,6 +10,7 @@ import streamlit as st
 
 from inference.advice import advise
 from inference.config import RunConfig
+from inference.parity import members_agree
 from inference.prediction import telling
 from inference.preflight import check
 from inference.results import Metrics, RunRecord, metrics, throughput
@@ -115,6 +116,11 @@ def _verdict(record: RunRecord, figures: Metrics) -> None:
             f"{seconds(figures.setup_s)} of them set-up."
             + (f" {count(figures.errors, 'image')} without an answer." if figures.errors else "")
         )
+        if record.config.members:
+            same, answered = members_agree(record.predictions)
+            st.caption(
+                f"Its {len(record.config.models)} models choose the same label for {same:,} of {answered:,} images."
+            )
         return
     show_as = st.info if record.state == "cancelled" else st.error
     show_as(WHAT_NOW[record.state])

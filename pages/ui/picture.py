@@ -53,6 +53,7 @@ def draw(store: Store, run: RunSummary, wanted: AnswerFilter, total: int) -> Non
         widgets.answer(prediction)
         widgets.untrained_note(run.config.model)
         widgets.show(top_figure(prediction), key="top-labels")
+        _draw_votes(run, prediction)
     facts, timing = st.columns(2, gap="medium")
     batch = batch_of(_batches(store, run), prediction)
     with facts:
@@ -152,6 +153,15 @@ def top_figure(prediction: Prediction) -> Figure:
 
 def _score_text(score: float) -> str:
     return f"{100 * score:.1f} %" if score >= 0.0005 else "<0.1 %"
+
+
+def _draw_votes(run: RunSummary, prediction: Prediction) -> None:
+    """What each model of an ensemble chooses by itself."""
+    if len(prediction.votes) != len(run.config.models):
+        return
+    for model, (label, score) in zip(run.config.models, prediction.votes, strict=True):
+        name, chosen = (format.literal(format.shortened(text, 40)) for text in (model, label))
+        st.caption(f"{name} by itself: **{chosen}** {format.percent(score)}")
 
 
 def _draw_facts(store: Store, run: RunSummary, prediction: Prediction, batch: Batch | None) -> None:

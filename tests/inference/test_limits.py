@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from inference.limits import ForwardRate, Limit
+from inference import limits
+from inference.config import RunConfig
+from inference.limits import ForwardRate, Limit, LimitKey
 
 
 def forward(images_per_s: float, backend: str = "eager") -> ForwardRate:
@@ -48,3 +50,11 @@ def test_a_limit_survives_its_own_dictionary_as_json() -> None:
     measured = limit(123.4, forward(50.0), forward(100.0, "openvino"), shared_cores=False, flops_per_image=7)
 
     assert Limit.from_dict(json.loads(json.dumps(measured.to_dict()))) == measured
+
+
+def test_a_limit_of_one_model_is_not_taken_for_that_of_an_ensemble_or_of_typed_labels() -> None:
+    alone = RunConfig()
+    for other in (RunConfig(members=("other",)), RunConfig(labels=("a", "b"))):
+        assert not limits.measurable(other)
+        assert LimitKey.of(other, "here") != LimitKey.of(alone, "here")
+    assert limits.measurable(alone)

@@ -3,7 +3,7 @@
 import pytest
 
 from inference.config import RunConfig
-from inference.parity import agreement, score_distribution
+from inference.parity import agreement, members_agree, score_distribution
 from inference.results import Prediction, RunRecord
 
 
@@ -95,3 +95,10 @@ def test_score_differences_are_counted_by_decade() -> None:
     counted = dict(score_distribution([0.0, 1e-7, 1e-6, 5e-4, 1e-3, 0.02, 1.0]))
 
     assert counted == {1e-6: 3, 1e-5: 0, 1e-4: 0, 1e-3: 2, 1e-2: 0, 1e-1: 1, 1.0: 1}
+
+
+def test_the_models_of_an_ensemble_agree_where_they_choose_the_same_label() -> None:
+    votes = [(("cat", 0.9), ("cat", 0.4)), (("cat", 0.9), ("dog", 0.4)), ()]
+    predictions = [Prediction(f"{number}.jpg", votes=each) for number, each in enumerate(votes)]
+
+    assert members_agree(predictions) == (1, 2)

@@ -16,6 +16,7 @@ for folder in (ROOT, Path(__file__).parent):
 
 from inference import folders  # noqa: E402
 from inference.store import Store  # noqa: E402  # found through the path above
+from pages.ui import widgets  # noqa: E402
 
 OpenPage = Callable[..., AppTest]
 
@@ -27,6 +28,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv(folders.NAMED, str(tmp_path.parent))  # and nothing of this machine
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _checked_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every chart that a page draws is checked against Vega-Lite's schema, which pages leave out for speed."""
+    monkeypatch.setattr(widgets, "spec_of", lambda chart: chart.to_dict(validate=True))
 
 
 @pytest.fixture

@@ -206,3 +206,21 @@ def test_an_image_without_an_answer_says_why_and_has_no_scores(open_page: OpenPa
 )
 def test_what_was_done_to_a_picture_is_said(seen: Geometry | None, said: str) -> None:
     assert said in picture.seen_text(seen)
+
+
+def test_what_each_model_of_an_ensemble_chose_is_shown_with_how_often_they_agree(
+    open_page: OpenPage, store: Store
+) -> None:
+    store.enqueue([RunConfig(members=("other",), limit=2)])
+    run_id = seed.start_next(store)
+    choices = [(("three", 0.9), ("three", 0.5)), (("one", 0.8), ("four_of_*five*", 0.6))]
+    answers = [
+        Prediction(f"{number}.jpg", label=own[0], score=own[1] / 2, top=((own[0], own[1] / 2),), votes=(own, theirs))
+        for number, (own, theirs) in enumerate(choices)
+    ]
+    store.end(run_id, "finished", predictions=answers)
+
+    said = words(open_page("predictions", {"run": run_id, "image": "2"}))
+    assert "digits by itself: **one** 80 %" in said
+    assert "other by itself: **four\\_of\\_\\*five\\*** 60 %" in said
+    assert "Its 2 models choose the same label for 1 of 2 images." in words(open_page("run", {"run": run_id}))
