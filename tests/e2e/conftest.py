@@ -98,3 +98,24 @@ def page(app: App):  # type: ignore[no-untyped-def]  # playwright is not importe
         page.on("request", lambda request: app.requests.append(request.url))
         yield page
         browser.close()
+
+
+def tick_first_run(page) -> None:  # type: ignore[no-untyped-def]  # playwright is not imported where there is no browser
+    """Select the first row of History's table, which draws itself on a canvas and takes clicks once it has.
+
+    A click that comes too early is lost, so it is made again until the page says that a run is selected.
+    """
+    table = page.get_by_test_id("stDataFrame")
+    selected = page.get_by_role("button", name="Delete 1 run")
+
+    def tick() -> bool:
+        if table.count() != 1 or page.locator("[data-stale=true]").count():
+            return False  # the one before goes when the page is drawn to its end
+        box = table.bounding_box()
+        if box is None:
+            return False
+        page.mouse.click(box["x"] + 16, box["y"] + 52)
+        page.wait_for_timeout(2_000)
+        return bool(selected.count() and selected.is_enabled())
+
+    wait_until(tick, seconds=40, what="a selected run")

@@ -10,7 +10,7 @@ import pytest
 
 from inference.config import STRATEGIES, RunConfig
 from tests.conftest import wait_until
-from tests.e2e.conftest import App
+from tests.e2e.conftest import App, tick_first_run
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
@@ -105,22 +105,14 @@ def test_history_holds_every_run_and_can_take_a_deletion_back(page, app: App) ->
     open_page(page, app, "/history")
     expect(page.get_by_text(f"{app.store.count()} runs so far")).to_be_visible()
 
-    # The first row is the newest: tick it in the table, which draws itself on a canvas.
-    table = page.get_by_test_id("stDataFrame")
-    box = table.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + 16, box["y"] + 52)
+    tick_first_run(page)  # the newest
     before = app.store.count()
     page.get_by_role("button", name="Delete 1 run").click()
     wait_until(lambda: app.store.count() == before - 1, seconds=10, what="the run to be deleted")
     page.get_by_role("button", name="Undo").click()
     wait_until(lambda: app.store.count() == before, seconds=10, what="the run to be restored")
     expect(page.get_by_text("Restored 1 run")).to_be_visible()
-    expect(table).to_have_count(1)  # the one before goes when the page is drawn to its end
-
-    box = table.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + 16, box["y"] + 52)
+    tick_first_run(page)
     page.get_by_role("button", name="Delete 1 run").click()
     wait_until(lambda: app.store.count() == before - 1, seconds=10, what="the run to be deleted again")
     assert "cancelled" not in {run.state for run in app.store.summaries()}

@@ -16,17 +16,13 @@ import pytest
 from inference.history import History, Wanted
 from inference.store import Store
 from tests.conftest import wait_until
-from tests.e2e.conftest import CHROMIUM_ARGUMENTS, serving
+from tests.e2e.conftest import CHROMIUM_ARGUMENTS, serving, tick_first_run
 from tests.engine.conftest import new_home
 from tests.pages import seed
 
 sync_api = pytest.importorskip("playwright.sync_api")
 expect = sync_api.expect
 expect.set_options(timeout=20_000)
-
-BOXES = (16, 52)
-"""Where the box of the first row is in a table, which draws itself on a canvas."""
-ROW_PIXELS = 35
 
 
 @dataclass
@@ -153,7 +149,7 @@ def test_the_images_that_two_runs_answer_otherwise_are_found_and_looked_at(page:
 def test_a_run_is_named_and_tagged_found_by_that_deleted_and_had_back(page: Any, library: Library) -> None:
     newest = History(library.store.database).find(Wanted(), limit=1)[0].id
     open_page(page, f"{library.url}/history")
-    tick(page, row=0)
+    tick_first_run(page)
     page.get_by_role("button", name="Name, note, tags").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("Two workers <b>")
@@ -169,7 +165,7 @@ def test_a_run_is_named_and_tagged_found_by_that_deleted_and_had_back(page: Any,
     page.get_by_placeholder("Name, note, tag").fill("workers demo")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="1 of 5 runs")).to_be_visible()
-    tick(page, row=0)
+    tick_first_run(page)
     page.get_by_role("button", name="Delete 1 run").click()
     wait_until(lambda: library.store.summary(newest) is None, seconds=15, what="the run to be gone")
     page.get_by_role("button", name="Undo").click()
@@ -181,17 +177,6 @@ def test_a_run_is_named_and_tagged_found_by_that_deleted_and_had_back(page: Any,
 def said(library: Library, run_id: str) -> tuple[str | None, tuple[str, ...]] | None:
     run = library.store.summary(run_id)
     return None if run is None else (run.name, run.tags)
-
-
-def tick(page: Any, *, row: int) -> None:
-    """Select a row of the table."""
-    table = page.get_by_test_id("stDataFrame")
-    expect(table).to_have_count(1)  # the one before goes when the page is drawn to its end
-    expect(table).to_be_visible()
-    expect(page.locator("[data-stale=true]")).to_have_count(0)
-    box = table.bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + BOXES[0], box["y"] + BOXES[1] + row * ROW_PIXELS)
 
 
 # -- a person's own images ---------------------------------------------------------------------------------------
