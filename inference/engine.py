@@ -110,7 +110,7 @@ class Engine:
                 self._message = "running"
                 Execution(self.store, ray_session, self._hardware, record, self._stop.is_set).perform()
                 self._want_limit(record)
-            elif busy or self.store.requested_limit(hardware.fingerprint(self._hardware)) is not None:
+            elif busy or self.store.limits.requested(hardware.fingerprint(self._hardware)) is not None:
                 return
             else:
                 self._stop.wait(POLL_S)
@@ -124,13 +124,13 @@ class Engine:
         if ended is None or ended.state != "finished" or not measurable(config):
             return
         key = LimitKey.of(config, hardware.fingerprint(self._hardware))
-        limit = self.store.limit(key)
+        limit = self.store.limits.get(key)
         if limit is None:
-            wanted = self.store.limit_state(key) == "unknown"
+            wanted = self.store.limits.state(key) == "unknown"
         else:
             wanted = config.backend == "compile" and not any(way.backend == "compile" for way in limit.forwards)
         if wanted:
-            self.store.request_limit(key)
+            self.store.limits.request(key)
 
     def _compiled(self, key: LimitKey) -> bool:
         """Whether such a run was compiled lately, so that compiling again takes little."""
@@ -140,12 +140,12 @@ class Engine:
     def _measure_limits(self, ray_session: RaySession) -> None:
         """While nobody waits: measure what this machine could do, for what has run and for what was asked for."""
         here = hardware.fingerprint(self._hardware)
-        if self.store.requested_limit(here) is not None:
+        if self.store.limits.requested(here) is not None:
             self._say("idle")
             until = time.monotonic() + BEFORE_MEASURING_S  # whoever goes on at once is not kept from it
             while self._idle() and time.monotonic() < until:
                 self._stop.wait(POLL_S)
-        while self._idle() and (key := self.store.requested_limit(here)) is not None:
+        while self._idle() and (key := self.store.limits.requested(here)) is not None:
             self._say("measuring what this machine could do")
             try:
                 limit = measure_limit(
@@ -159,9 +159,9 @@ class Engine:
             except RunCancelled:
                 return  # a run came; the request stands
             except BatchscopeError as error:
-                self.store.save_limit(key, None, problem=str(error))
+                self.store.limits.save(key, None, problem=str(error))
             else:
-                self.store.save_limit(key, limit)
+                self.store.limits.save(key, limit)
 
     def _prepare_for_anyone(self, ray_session: RaySession) -> None:
         """While nobody waits: make the sample images, and have workers warm for a run with default settings."""

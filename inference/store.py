@@ -1,4 +1,4 @@
-"""Runs from the queue to their results, the machine's limits, and the engine's last word.
+"""Runs from the queue to their results, and the engine's last word.
 
 Nothing is computed here but the metrics that are kept beside a finished run. A run in the bin is none for anybody
 but `History`.
@@ -12,7 +12,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ from inference.config import RunConfig
 from inference.database import DATABASE_NAME, Database
 from inference.errors import StoreUnavailable
 from inference.geometry import Geometry, Seen, seen_from_json, seen_to_json
-from inference.limits import Limit, LimitKey
+from inference.measured_limits import MeasuredLimits
 from inference.results import (
     ACTIVE_STATES,
     END_STATES,
@@ -119,6 +119,7 @@ class Store:
             },
         )
         self.path = self.database.path
+        self.limits = MeasuredLimits(self.database)
 
     # -- the queue -----------------------------------------------------------------------------------------
 
@@ -322,58 +323,6 @@ class Store:
             " AND deleted_at IS NULL ORDER BY seq DESC LIMIT 1) AND deleted_at IS NULL ORDER BY seq",
             (),
         )
-
-    # -- the machine's limits ------------------------------------------------------------------------------
-
-    def limit(self, key: LimitKey) -> Limit | None:
-        """What was measured for this key; None if nothing was."""
-        with self.database.reading() as db:
-            row = db.execute(
-                "SELECT measured FROM limits WHERE fingerprint = ? AND model = ? AND dataset = ? AND dtype = ?",
-                astuple(key),
-            ).fetchone()
-        return _loaded(row["measured"], Limit.from_dict) if row else None
-
-    def request_limit(self, key: LimitKey) -> None:
-        """Ask the engine to measure, again if it has, when nothing else is to be done."""
-        with self.database.transaction() as db:
-            db.execute(
-                "INSERT INTO limits (fingerprint, model, dataset, dtype, requested) VALUES (?, ?, ?, ?, 1)"
-                " ON CONFLICT DO UPDATE SET requested = 1, problem = NULL",
-                astuple(key),
-            )
-
-    def requested_limit(self, fingerprint: str) -> LimitKey | None:
-        """One that is asked for on this machine; None if there is none."""
-        with self.database.reading() as db:
-            row = db.execute(
-                "SELECT fingerprint, model, dataset, dtype FROM limits WHERE requested AND fingerprint = ? LIMIT 1",
-                (fingerprint,),
-            ).fetchone()
-        return LimitKey(*row) if row else None
-
-    def limit_state(self, key: LimitKey) -> str:
-        """`measured`, `requested`, `unknown`, or why it could not be measured, as a sentence."""
-        with self.database.reading() as db:
-            row = db.execute(
-                "SELECT requested, problem FROM limits"
-                " WHERE fingerprint = ? AND model = ? AND dataset = ? AND dtype = ?",
-                astuple(key),
-            ).fetchone()
-        if row is None:
-            return "unknown"
-        return "requested" if row["requested"] else row["problem"] or "measured"
-
-    def save_limit(self, key: LimitKey, limit: Limit | None, *, problem: str | None = None) -> None:
-        """Keep what was measured in place of what was, or why nothing could be."""
-        measured = json.dumps(limit.to_dict()) if limit is not None else None
-        with self.database.transaction() as db:
-            db.execute(
-                "INSERT INTO limits (fingerprint, model, dataset, dtype, requested, measured, problem)"
-                " VALUES (?, ?, ?, ?, 0, ?, ?) ON CONFLICT DO UPDATE SET requested = 0,"
-                " measured = COALESCE(excluded.measured, measured), problem = excluded.problem",
-                (*astuple(key), measured, problem),
-            )
 
     # -- the engine ----------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ class Known:
     key: LimitKey
     limit: Limit | None
     state: str
-    """As `Store.limit_state` says it."""
+    """As `MeasuredLimits.state` says it."""
 
     @property
     def images_per_s(self) -> float | None:
@@ -59,7 +59,7 @@ def known(store: Store, config: RunConfig, hardware: machine.Hardware) -> Known:
     key = LimitKey.of(config, machine.fingerprint(hardware))
     if not measurable(config):
         return Known(key=key, limit=None, state=NOT_MEASURED)
-    return Known(key=key, limit=store.limit(key), state=store.limit_state(key))
+    return Known(key=key, limit=store.limits.get(key), state=store.limits.state(key))
 
 
 def of_run(store: Store, record: RunRecord) -> Known:
@@ -129,7 +129,7 @@ def draw_details(found: Known) -> None:
 def _details(drawn: Known) -> None:
     try:
         store = state.store()
-        found = Known(key=drawn.key, limit=store.limit(drawn.key), state=store.limit_state(drawn.key))
+        found = Known(key=drawn.key, limit=store.limits.get(drawn.key), state=store.limits.state(drawn.key))
     except StoreUnavailable as error:
         st.error(literal(error), icon=":material/database_off:")
         return
@@ -149,6 +149,6 @@ def _details(drawn: Known) -> None:
             key=f"measure-{'-'.join((found.key.model, found.key.dataset, found.key.dtype))}",
             icon=":material/speed:",
             disabled=found.state == "requested" or not here,
-            on_click=store.request_limit,
+            on_click=store.limits.request,
             args=(found.key,),
         )

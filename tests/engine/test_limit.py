@@ -63,25 +63,25 @@ def test_a_finished_run_has_its_limit_measured_while_nobody_waits_and_a_run_come
     lab.finish(config)
     wait_until(lambda: _message(lab).startswith("measuring"), seconds=60, what="the measurement to begin")
     (second,) = lab.finish(config)
-    wait_until(lambda: lab.store.limit(key), seconds=MEASURED_WITHIN_S, what="the limit")
+    wait_until(lambda: lab.store.limits.get(key), seconds=MEASURED_WITHIN_S, what="the limit")
 
-    limit = lab.store.limit(key)
+    limit = lab.store.limits.get(key)
     steady = metrics(second).steady_images_per_s
     assert second.state == "finished"
     assert limit is not None
     assert steady is not None
-    assert lab.store.limit_state(key) == "measured"
+    assert lab.store.limits.state(key) == "measured"
 
 
 def test_a_limit_that_cannot_be_measured_says_why_and_is_not_tried_again_and_again(lab: Lab) -> None:
     machine = hardware.fingerprint(hardware.detect(lab.store.home))
     key = LimitKey(machine, "digits", listing.IMAGENETTE, "float32")
 
-    lab.store.request_limit(key)
-    wait_until(lambda: lab.store.limit_state(key) != "requested", seconds=MEASURED_WITHIN_S, what="an answer")
+    lab.store.limits.request(key)
+    wait_until(lambda: lab.store.limits.state(key) != "requested", seconds=MEASURED_WITHIN_S, what="an answer")
 
-    assert "network" in lab.store.limit_state(key)
-    assert lab.store.limit(key) is None
+    assert "network" in lab.store.limits.state(key)
+    assert lab.store.limits.get(key) is None
 
 
 def test_the_ladder_command_gives_every_step_what_it_bought_and_whether_the_answers_agree(

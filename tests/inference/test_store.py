@@ -14,9 +14,9 @@ import pytest
 from inference.answers import packed_top, unpacked_top
 from inference.config import RunConfig
 from inference.errors import StoreUnavailable
-from inference.limits import ForwardRate, Limit, LimitKey
 from inference.results import OperatorProgress, Prediction, Progress, Sample, Span
 from inference.store import EngineStatus, Store
+from tests.inference.test_measured_limits import KEY, LIMIT
 
 SPANS = (Span("worker 1", "load", 0.0, 1.5, 0, 0), Span("worker 1", "forward", 1.5, 2.0, 1, 0))
 PREDICTION = Prediction(
@@ -261,84 +261,6 @@ def test_a_home_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
         Store(tmp_path / "home")
 
 
-# -- the machine's limits --------------------------------------------------------------------------------------------
-
-KEY = LimitKey("machine", "digits", "digits", "float32")
-LIMIT = Limit(
-    measured_at=1.0,
-    prepare_images_per_s=200.0,
-    forwards=(
-        ForwardRate(backend="eager", channels_last=True, batch_size=32, workers=2, threads=1, images_per_s=100.0),
-    ),
-    shared_cores=True,
-    flops_per_image=5,
-)
-
-
-def test_a_limit_that_nobody_asked_for_is_unknown(store: Store) -> None:
-    assert store.limit(KEY) is None
-    assert store.limit_state(KEY) == "unknown"
-    assert store.requested_limit("machine") is None
-
-
-def test_a_limit_that_is_asked_for_waits_for_its_own_machine(store: Store) -> None:
-    store.request_limit(KEY)
-
-    assert store.limit_state(KEY) == "requested"
-    assert store.requested_limit("machine") == KEY
-    assert store.requested_limit("another machine") is None
-
-
-def test_a_measured_limit_comes_back_as_it_was_and_is_asked_for_no_more(store: Store) -> None:
-    store.request_limit(KEY)
-    store.save_limit(KEY, LIMIT)
-
-    assert store.limit(KEY) == LIMIT
-    assert store.limit_state(KEY) == "measured"
-    assert store.requested_limit("machine") is None
-
-
-def test_a_limit_belongs_to_one_model_data_set_and_precision_on_one_machine(store: Store) -> None:
-    store.save_limit(KEY, LIMIT)
-
-    for other in (
-        LimitKey("other", "digits", "digits", "float32"),
-        LimitKey("machine", "resnet", "digits", "float32"),
-        LimitKey("machine", "digits", "photos", "float32"),
-        LimitKey("machine", "digits", "digits", "bfloat16"),
-    ):
-        assert store.limit(other) is None
-
-
-def test_a_limit_that_is_measured_again_is_there_until_the_new_one_takes_its_place(store: Store) -> None:
-    store.save_limit(KEY, LIMIT)
-    store.request_limit(KEY)
-    assert (store.limit(KEY), store.limit_state(KEY)) == (LIMIT, "requested")
-
-    newer = Limit.from_dict(LIMIT.to_dict() | {"measured_at": 2.0})
-    store.save_limit(KEY, newer)
-
-    assert (store.limit(KEY), store.limit_state(KEY)) == (newer, "measured")
-
-
-def test_why_a_limit_could_not_be_measured_is_told_and_what_was_known_stays(store: Store) -> None:
-    store.save_limit(KEY, LIMIT)
-    store.request_limit(KEY)
-    store.save_limit(KEY, None, problem="The model is not here.")
-
-    assert store.limit_state(KEY) == "The model is not here."
-    assert store.limit(KEY) == LIMIT
-    assert store.requested_limit("machine") is None
-
-
-def test_asking_again_forgets_the_problem(store: Store) -> None:
-    store.save_limit(KEY, None, problem="The model is not here.")
-    store.request_limit(KEY)
-
-    assert store.limit_state(KEY) == "requested"
-    assert store.limit(KEY) is None
-
-
 # -- a database of version 1 -----------------------------------------------------------------------------------------
 
 OLD_CONFIG = {
@@ -411,10 +333,10 @@ def test_the_list_of_runs_shows_those_of_version_1_with_their_metrics(old_home: 
 
 def test_a_migrated_database_takes_limits_and_new_runs(old_home: Path) -> None:
     store = Store(old_home)
-    store.save_limit(KEY, LIMIT)
+    store.limits.save(KEY, LIMIT)
     run_id = run_one(store)
 
-    assert store.limit(KEY) == LIMIT
+    assert store.limits.get(KEY) == LIMIT
     assert [run.id for run in store.summaries()] == [run_id, "old"]
 
 

@@ -326,7 +326,7 @@ def limit(store: Store, config: RunConfig = ACTOR, *, prepare: float = 420.0, fo
         shared_cores=True,
         flops_per_image=13_500_000,
     )
-    store.save_limit(limit_key(config), measured)
+    store.limits.save(limit_key(config), measured)
     return measured
 
 

@@ -50,9 +50,9 @@ def test_with_a_processor_each_the_slower_part_decides(store: Store) -> None:
 def test_an_unknown_limit_is_a_dash_with_its_reason(store: Store) -> None:
     found = limit.known(store, seed.ACTOR, seed.HARDWARE)
     assert (limit.card(found, 10.0).value, found.reason) == ("–", limit.NOT_YET)
-    store.request_limit(seed.limit_key())
+    store.limits.request(seed.limit_key())
     assert limit.known(store, seed.ACTOR, seed.HARDWARE).reason == limit.ASKED_FOR
-    store.save_limit(seed.limit_key(), None, problem="The model needs more memory than there is.")
+    store.limits.save(seed.limit_key(), None, problem="The model needs more memory than there is.")
     assert "more memory" in limit.card(limit.known(store, seed.ACTOR, seed.HARDWARE), 10.0).help
 
 
@@ -81,7 +81,7 @@ def test_a_press_asks_for_the_limit_once_and_the_page_says_so(open_page: OpenPag
     app = open_page("run", {"run": seed.finished(store)})
     next(button for button in app.button if button.label == "Measure again").click().run()
     assert not app.exception
-    assert store.limit_state(seed.limit_key()) == "requested"
+    assert store.limits.state(seed.limit_key()) == "requested"
     assert "Asked for; measured when nothing else runs." in said(app)
     assert next(button for button in app.button if button.label == "Measure again").disabled
     assert cards(app)["Of the limit"].endswith(" %")  # what was measured before still stands
@@ -92,7 +92,7 @@ def test_a_limit_that_was_never_measured_can_be_asked_for(open_page: OpenPage, s
     assert of_the_limit(app).value == "–"
     assert "Not measured yet" in unescaped(of_the_limit(app).help)
     next(button for button in app.button if button.label == "Measure it").click().run()
-    assert store.limit_state(seed.limit_key()) == "requested"
+    assert store.limits.state(seed.limit_key()) == "requested"
 
 
 def test_what_ran_on_another_machine_cannot_be_measured_here(open_page: OpenPage, store: Store) -> None:
