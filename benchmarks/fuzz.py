@@ -1,10 +1,12 @@
 """Does any file crash the decoder, or make it take all memory?
 
     python -m benchmarks.fuzz [--files 10000] [--seed 0] [--json]
+    python -m benchmarks.fuzz --into FOLDER [--files 10000] [--seed 0]
 
 Valid pictures of every format are mutated at random, and each result is decoded in a process of its own kind, as in a
 worker. A file may be decoded or refused with a reason; everything else is a finding. Memory is the process's own peak
-beyond what it had before the first file.
+beyond what it had before the first file. With `--into` the files are only written, for a run over them:
+`python -m inference run --strategy pipelined --dataset FOLDER --limit 10000`.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from PIL import Image, features
@@ -117,6 +120,13 @@ def files(number: int, seed: int) -> Iterator[bytes]:
     return (mutated(whole[index % len(whole)], rng) for index in range(number))
 
 
+def write(folder: Path, number: int, seed: int) -> None:
+    """Write so many damaged files; what they are called says nothing of their format."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, data in enumerate(files(number, seed)):
+        (folder / f"{index:05d}.jpg").write_bytes(data)
+
+
 def fuzz(number: int, seed: int) -> Finding:
     """Decode so many damaged files; a process that dies is replaced, and the file that killed it counted."""
     started_at = time.monotonic()
@@ -209,10 +219,14 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="write the files there, and do nothing else")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         _serve()
+        return 0
+    if options.into is not None:
+        write(options.into, options.files, options.seed)
         return 0
     found = fuzz(options.files, options.seed)
     if options.json:

@@ -1,28 +1,41 @@
 """Images in S3: `s3://bucket/folder` with the credentials of the environment, `s3://anonymous@bucket/folder` without.
 
-Only such an address is taken. An endpoint comes from the environment (`AWS_ENDPOINT_URL`), never from what somebody
-types: an address of one's own choosing would let a page ask this machine's network.
+Only such an address is taken: see `inference.s3` for who is asked.
 """
 
 from __future__ import annotations
 
-import functools
-import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from operator import itemgetter
+from threading import Event, Lock
 from typing import TYPE_CHECKING
 
+from inference import s3
 from inference.errors import DataUnavailable
-from inference.images import EXTENSIONS
+from inference.images import EXTENSIONS, check_file_size
 
 if TYPE_CHECKING:
     from pyarrow import fs
 
 SCHEME = "s3://"
-_ADDRESS = re.compile(r"^s3://(?P<anonymous>anonymous@)?(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<key>/[^?#]*)?$")
-_NO_CREDENTIALS = re.compile(r"credential|access denied|forbidden|signature|InvalidAccessKeyId", re.IGNORECASE)
+MOST_FOLDERS = 1_000
+"""So many are listed one after the other; whatever lies below a folder that has more is listed at once."""
+LISTED_S = 300.0
+"""For everything below one folder: a request brings a thousand names."""
+PIECE_BYTES = 512 * 1024
+"""One request brings so much of an object: a connection is slow, not dead, while another one comes every 9 s."""
+MOST_SILENCES = 8
+SILENT_S = 30.0
+"""A bucket that has not answered so often in a row is not asked for so many seconds."""
+
+_ADDRESS = re.compile(r"s3://(?P<anonymous>anonymous@)?(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<key>/.*)?", re.S)
+_FORBIDDEN = re.compile(r"denied|credentials")
+_NO_BUCKET = re.compile(r"[0-9.]+|localhost")
+"""Amazon has no bucket whose name looks like the address of a machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,19 +49,36 @@ class Address:
 
     @classmethod
     def of(cls, text: str) -> Address:
-        """Take an address apart. Raises `DataUnavailable` for what is none."""
-        found = _ADDRESS.match(text)
-        if found is None or ".." in PurePosixPath(found["key"] or "").parts:
+        """Take apart what somebody wrote. Raises `DataUnavailable` for what is no address of a bucket."""
+        try:
+            address = cls.of_object(text)
+        except ValueError:
+            address = None
+        if address is None or set("?#") & set(text):  # what other programs take options from
             raise DataUnavailable(
                 f"{text} is not the address of a bucket: write s3://bucket/folder, or s3://anonymous@bucket/folder for "
                 "a public one."
             )
-        return cls(bucket=found["bucket"], key=(found["key"] or "").strip("/"), anonymous=bool(found["anonymous"]))
+        return address
+
+    @classmethod
+    def of_object(cls, uri: str) -> Address:
+        """Take apart the address of something that was listed. Raises `ValueError` for what is none."""
+        found = _ADDRESS.fullmatch(uri)
+        key = (found["key"] or "").removeprefix("/").removesuffix("/") if found else ""
+        if found is None or _NO_BUCKET.fullmatch(found["bucket"]) or not _is_plain(key):
+            raise ValueError(f"{uri!r:.200} is not the address of an object")
+        return cls(bucket=found["bucket"], key=key, anonymous=bool(found["anonymous"]))
 
     @property
     def path(self) -> str:
         """As Arrow's file system takes it: `bucket/folder`."""
         return f"{self.bucket}/{self.key}" if self.key else self.bucket
+
+    @property
+    def uri(self) -> str:
+        """As it is written."""
+        return f"{SCHEME}{'anonymous@' if self.anonymous else ''}{self.path}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,85 +90,158 @@ class Stored:
     size_bytes: int
 
 
-def stored(address: Address, *, region: str | None = None) -> list[Stored]:
-    """All images below an address, sorted by key.
+def stored(
+    address: Address, *, region: str | None = None, on_skip: Callable[[str, str], None] = lambda name, reason: None
+) -> Iterator[Stored]:
+    """The images below an address by key, as they are found: whoever takes the first few waits for no others.
 
-    Raises `DataUnavailable` within ten seconds when the bucket cannot be reached or listed.
+    `on_skip` is told the name of what cannot be read, and the reason. Hidden files and folders are passed over. Raises
+    `DataUnavailable`, within ten seconds where nobody answers.
     """
-    from pyarrow import fs
-
+    found = False
     try:
-        entries = filesystem(address.anonymous, region).get_file_info(fs.FileSelector(address.path, recursive=True))
+        for entry in _walk(_answering(address, region), address.path):
+            key = entry.path.removeprefix(f"{address.path}/")
+            if not _is_plain(key):
+                on_skip(key, "a part of its name is empty or dots, so it cannot be asked for")
+            elif key.lower().endswith(EXTENSIONS) and not any(part.startswith(".") for part in key.split("/")):
+                found = True
+                yield Stored(key=key, size_bytes=entry.size)
     except OSError as error:
         raise DataUnavailable(_why_not_listed(address, error)) from error
-    images = [
-        Stored(key=entry.path.removeprefix(f"{address.path}/"), size_bytes=entry.size)
-        for entry in entries
-        if entry.is_file and entry.path.lower().endswith(EXTENSIONS)
-    ]
-    if not images:
+    if not found:
         raise DataUnavailable(f"s3://{address.path} holds no images: looked for {', '.join(EXTENSIONS)}.")
-    return sorted(images, key=lambda image: image.key)
+
+
+def _answering(address: Address, region: str | None) -> fs.S3FileSystem:
+    """The connection to a bucket, once somebody has answered there.
+
+    Listing may take minutes, so it cannot tell that a server is dead; a small question can. What is answered does not
+    matter: whoever may list a folder need not be allowed to ask for one object.
+    """
+    try:
+        found = s3.asked(
+            address.bucket,
+            address.anonymous,
+            region,
+            lambda files: s3.answer(lambda: files.get_file_info(address.path)),
+        )
+    except OSError as error:
+        if s3.is_silence(error):
+            raise
+    else:
+        if found.is_file and address.key.lower().endswith(EXTENSIONS):
+            raise DataUnavailable(f"s3://{address.path} is one object: give the folder that it lies in.")
+    return s3.connection(address.bucket, address.anonymous, region)
+
+
+def _walk(files: fs.S3FileSystem, root: str) -> Iterator[fs.FileInfo]:
+    """The objects below a folder by key; each folder is listed when its turn comes, unless there are too many."""
+    left = MOST_FOLDERS
+    waiting: list[fs.FileInfo | str] = [root]
+    while waiting:
+        entry = waiting.pop()
+        if not isinstance(entry, str):
+            yield entry
+            continue
+        inside = _listed(files, entry, recursive=False)
+        folders = [each for each in inside if not each.is_file]
+        # A folder without a name is called like the one that it lies in.
+        if len(folders) > left or any(each.path == entry for each in folders):
+            folders, inside = [], _listed(files, entry, recursive=True)
+        left -= len(folders)
+        below = [(f"{each.path}/", each.path) for each in folders if not each.base_name.startswith(".")]
+        objects = [(each.path, each) for each in inside if each.is_file]
+        waiting += [each for _, each in sorted([*below, *objects], key=itemgetter(0), reverse=True)]
+
+
+def _listed(files: fs.S3FileSystem, folder: str, *, recursive: bool) -> list[fs.FileInfo]:
+    from pyarrow import fs
+
+    return s3.answer(lambda: files.get_file_info(fs.FileSelector(folder, recursive=recursive)), LISTED_S)
 
 
 def read(uri: str, region: str | None = None) -> bytes:
-    """The object at an `s3://` address. Raises `OSError`."""
-    address = Address.of(uri)
-    with filesystem(address.anonymous, region).open_input_file(address.path) as file:
-        return bytes(file.read())
+    """The object at an `s3://` address.
+
+    Raises `OSError` with the reason, which is a `ConnectionError` where nobody answers: within ten seconds of the last
+    byte that came, and at once while the bucket has been silent for long.
+    """
+    try:
+        address = Address.of_object(uri)
+        _silences.check(address)
+        content = s3.asked(address.bucket, address.anonymous, region, lambda files: _content(files, address.path))
+    except ConnectionError:
+        raise
+    except ValueError as error:  # Arrow's own word for a name that it does not take
+        raise OSError(f"it has no name that can be asked for: {error}") from error
+    except OSError as error:
+        if not s3.is_silence(error):
+            _silences.forget(address)
+            raise OSError(s3.reason(error)) from error
+        _silences.note(address)
+        raise ConnectionError(s3.reason(error)) from error
+    _silences.forget(address)
+    return content
 
 
-def filesystem(anonymous: bool, region: str | None = None) -> fs.S3FileSystem:
-    """This process's connection to S3, which answers within seconds; `AWS_ENDPOINT_URL` points it at another server."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return _filesystem(anonymous, region, endpoint, _credentials())
+def _content(files: fs.S3FileSystem, path: str) -> bytes:
+    def pieces(alone: Event) -> Generator[bytes]:
+        with files.open_input_file(path) as file:
+            check_file_size(file.size())
+            yield b""
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
+    with closing(s3.answers(pieces)) as found:
+        return b"".join(found)
 
 
-@functools.lru_cache(maxsize=8)
-def _filesystem(
-    anonymous: bool, region: str | None, endpoint: str | None, credentials: tuple[tuple[str, str], ...]
-) -> fs.S3FileSystem:
-    """Made once for each setting of the environment: `credentials` are read by Arrow from there."""
-    from pyarrow import fs
+class _Silences:
+    """How often each bucket has not answered in a row: a run of thousands of images must not wait for each of them."""
 
-    return fs.S3FileSystem(
-        anonymous=anonymous,
-        region=region,
-        endpoint_override=endpoint,
-        scheme="http" if endpoint and endpoint.startswith("http://") else "https",
-        connect_timeout=3,
-        request_timeout=5,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=1),
-    )
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._silent: dict[tuple[str | None, str], tuple[int, float]] = {}
+
+    def check(self, address: Address) -> None:
+        """Raises `ConnectionError` while it makes no sense to ask again."""
+        with self._lock:
+            times, last_at = self._silent.get((s3.endpoint(), address.bucket), (0, 0.0))
+        if times >= MOST_SILENCES and time.monotonic() - last_at < SILENT_S:
+            raise ConnectionError(f"its bucket has not answered {times} times in a row")
+
+    def note(self, address: Address) -> None:
+        """Another question has remained without an answer."""
+        key = (s3.endpoint(), address.bucket)
+        with self._lock:
+            self._silent[key] = (self._silent.get(key, (0, 0.0))[0] + 1, time.monotonic())
+
+    def forget(self, address: Address) -> None:
+        """It has answered."""
+        with self._lock:
+            self._silent.pop((s3.endpoint(), address.bucket), None)
 
 
-def _credentials(environment: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_REGION")
-    return tuple((name, environment[name]) for name in names if name in environment)
+_silences = _Silences()
+
+
+def _is_plain(key: str) -> bool:
+    """Whether a key means itself: Arrow refuses empty parts, and dots would lead to other objects on the way (26.0)."""
+    return not key or not {"", ".", ".."} & set(key.split("/"))
 
 
 def _why_not_listed(address: Address, error: OSError) -> str:
     """What went wrong, and what to do about it."""
-    reason = _reason(error)
-    uri = f"s3://{address.path}"
-    if address.anonymous:
-        advice = (
-            "It is read without credentials over the network: check that this machine reaches it, or choose "
-            "digits, which needs no network"
-        )
-    elif _NO_CREDENTIALS.search(reason):
-        advice = (
-            f"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to those of somebody who may read it, or write "
-            f"s3://anonymous@{address.path} if it is public"
-        )
+    reason = s3.reason(error)
+    if _FORBIDDEN.search(reason):
+        whose = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to those of somebody who may read it"
+        public = f"write s3://anonymous@{address.path} if it is public"
+        advice = f"{whose}, and leave out anonymous@" if address.anonymous else f"{whose}, or {public}"
+    elif s3.is_silence(error):
+        advice = "Check that this machine reaches it, or choose digits, which needs no network"
     else:
-        advice = (
-            f"Check the name and that this machine reaches it; a public bucket is read as s3://anonymous@{address.path}"
-        )
-    return f"{uri} could not be listed: {reason}. {advice}."
-
-
-def _reason(error: OSError) -> str:
-    """The part of an Arrow S3 error that tells a person something."""
-    text = str(error).partition(" operation: ")[2] or str(error)
-    return re.sub(r"^curlCode: \d+, |;? ?\(Request ID: [^)]*\)|\.$", "", text).strip() or "no reason given"
+        advice = "Check the name"
+    if not address.anonymous and "anonymous@" not in advice:
+        advice += f"; a public bucket is read as s3://anonymous@{address.path}"
+    return f"s3://{address.path} could not be listed: {reason}. {advice}."

@@ -142,8 +142,8 @@ def _config(values: Any) -> RunConfig:
     if not isinstance(values, dict):
         raise InvalidBundle("config must be an object with settings")
     config = RunConfig.from_dict(values)
-    if not _is_unicode(config.model + config.dataset):
-        raise InvalidBundle("config names a model or a data set that is no text")
+    if not _is_unicode("".join((*config.models, config.dataset, *config.labels))):
+        raise InvalidBundle("config names a model, a data set or a label that is no text")
     return config
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference import checkpoints, hub, listing, model_files
-from inference.errors import ModelUnavailable
+from inference import checkpoints, folders, hub, listing, model_files, remote
+from inference.errors import DataUnavailable, ModelUnavailable
 from inference.listing import ImageRef
 
 PROBE_TIMEOUT_S = 4.0
@@ -119,6 +119,27 @@ def image_path(dataset: str, image_id: str, home: Path) -> Path | None:
     """Where an image of a data set lies on this machine; None if it lies elsewhere, or outside its folder."""
     found = listing.image_file(dataset, image_id, home)
     return found[0] if found and found[1] is None else None
+
+
+def why_no_picture(dataset: str, image_id: str, home: Path) -> str | None:
+    """Why the picture of an image cannot be shown, as a sentence; None where it is not to be had from its file."""
+    try:
+        root = listing.root_folder(listing.absolute(dataset), home)
+        in_bucket = remote.image_of(dataset, image_id)
+        if in_bucket is not None:
+            return remote.why_not(in_bucket)
+        if root is None:
+            return "It is none of the data set's."
+        file = root / image_id
+        if file.parent.suffix == ".parquet":
+            file = file.parent
+        if folders.resolved(file).exists():
+            return None
+    except DataUnavailable as error:
+        return str(error)
+    if dataset == listing.DIGITS:
+        return "The next run on this machine makes them."
+    return f"There is no {file} any more."
 
 
 def _hub_state(model_id: str) -> tuple[str, str]:

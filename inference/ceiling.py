@@ -32,6 +32,7 @@ from inference.geometry import Geometry
 from inference.hardware import Hardware
 from inference.images import Undecodable, decode
 from inference.limits import ForwardRate, Limit
+from inference.listing import read_listed
 from inference.preflight import all_cores, default_config
 
 if TYPE_CHECKING:
@@ -213,12 +214,10 @@ def _classifier(job: Job, backend: str, geometry: Geometry | None, device: str) 
 def _readable(paths: tuple[str, ...]) -> bytes:
     """The first image that can be decoded."""
     for path in paths:
-        data = Path(path).read_bytes()
-        try:
+        with contextlib.suppress(OSError, Undecodable):
+            data = read_listed(Path(path))
             decode(data)
-        except Undecodable:
-            continue
-        return data
+            return data
     raise RunFailed("none of the images can be decoded")
 
 
@@ -227,7 +226,7 @@ def _prepare_rate(job: Job, to_pixels: Callable[[Any], Any]) -> float:
 
     def prepare(path: str) -> None:
         with contextlib.suppress(OSError, Undecodable):  # a run takes its time over such an image, too
-            to_pixels(decode(Path(path).read_bytes()))
+            to_pixels(decode(read_listed(Path(path))))
 
     prepared, paths = 0, itertools.cycle(job.paths)
     with ThreadPoolExecutor(job.threads) as pool:

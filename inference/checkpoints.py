@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,16 +41,52 @@ def absolute(model: str) -> str:
         raise ModelUnavailable(str(error)) from error
     except (OSError, RuntimeError, ValueError) as error:  # no such user, a null character
         reason = str(error).rstrip(".")
-        raise ModelUnavailable(f"{model!r} is neither a folder nor a hub id: {reason}. Give another one.") from error
+        raise ModelUnavailable(
+            f"The model {model!r:.80} is neither a folder nor a hub id: {reason:.200}. Give another one."
+        ) from error
 
 
 def local_folder(model: str, home: Path) -> Path | None:
-    """Where a model lies on this machine, whether it is made already or not; None for one that is not cached."""
+    """Where a model lies on this machine, whether it is made already or not; None for one that is not cached.
+
+    Raises `ModelUnavailable` for one that may not be read.
+    """
     if model == DIGITS:
         return DIGITS_MODEL_DIR
     if model == RESNET_50_UNTRAINED:
         return untrained_folder(home)
-    return folders.resolved(Path(model)) if Path(model).is_absolute() else hub.cached_folder(model)
+    return check_place(Path(model)) if Path(model).is_absolute() else hub.cached_folder(model)
+
+
+def check_place(folder: Path) -> Path:
+    """The resolved folder of a model; raises `ModelUnavailable` unless it, and what its links lead to, may be read.
+
+    Whoever loads a model asks again, since a folder may have become a link after it was found. What the program keeps
+    itself may always be read; the hub's cache consists of links.
+    """
+    kept = (DIGITS_MODEL_DIR.resolve(), _hub_cache().resolve())
+    try:
+        real = folder.expanduser().resolve()
+        if any(real.is_relative_to(own) for own in kept):
+            return real
+        real = folders.resolved(folder)
+        for entry in os.scandir(real) if real.is_dir() else ():
+            path = Path(entry.path)
+            if entry.is_symlink() and not any(path.resolve().is_relative_to(own) for own in kept):
+                folders.resolved(path)
+            if not (entry.is_file() or entry.is_dir()) and path.exists():  # reading a FIFO would never end
+                raise ModelUnavailable(f"{path} is no regular file: take it out of the model's folder.")
+    except DataUnavailable as error:
+        raise ModelUnavailable(str(error)) from error
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a null character
+        raise ModelUnavailable(f"The folder {folder} cannot be read: {error}. Choose another.") from error
+    return real
+
+
+def _hub_cache() -> Path:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE)
 
 
 def folder_of(

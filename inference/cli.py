@@ -18,6 +18,7 @@ from inference.commands import EXIT_BAD_ARGUMENTS, EXIT_CANCELLED, EXIT_FAILED
 from inference.config import BACKENDS, COMBINATIONS, DTYPES, MAX_REPEATS, STRATEGIES
 from inference.errors import BatchscopeError, DataUnavailable, DoesNotFit, InvalidBundle, InvalidConfig
 from inference.export import FORMATS
+from inference.wording import shortened
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +40,7 @@ class _OneLineParser(argparse.ArgumentParser):
     """Says what to change in one line, where argparse would print its usage first."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_BAD_ARGUMENTS, f"batchscope: {message} (see {self.prog} --help)\n")
+        self.exit(EXIT_BAD_ARGUMENTS, f"batchscope: {shortened(message, 500)} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +70,18 @@ def _parser() -> argparse.ArgumentParser:
     _add_json(machine)
     machine.set_defaults(command=commands.machine)
 
+    dataset = subparsers.add_parser("dataset", help="what is in a data set, and what in it cannot be read or used")
+    dataset.add_argument("dataset", metavar="NAME", help="as with run --dataset")
+    _add_json(dataset)
+    dataset.set_defaults(command=commands.dataset)
+
+    model = subparsers.add_parser("model", help="what a model is and what one image costs it, before it is run")
+    model.add_argument(
+        "model", metavar="NAME", help="as with run --model; no weights are fetched"
+    )
+    _add_json(model)
+    model.set_defaults(command=commands.model)
+
     history = subparsers.add_parser("history", help="the runs so far, newest first")
     history.add_argument("--limit", type=_whole(1, 1_000_000), default=50)
     _add_json(history)
@@ -78,6 +91,11 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("run", metavar="RUN")
     _add_json(show)
     show.set_defaults(command=commands.show)
+
+    predictions = subparsers.add_parser("predictions", help="what each image of a run got, or why it got nothing")
+    predictions.add_argument("run", metavar="RUN")
+    _add_json(predictions)
+    predictions.set_defaults(command=commands.predictions)
 
     export_run = subparsers.add_parser(
         "export", help=f"write a run, or a comparison, to a file; a .{bundle.ENDING} holds runs whole"

@@ -7,13 +7,23 @@ import json
 import sys
 from collections.abc import Sequence
 
-from inference import bundle, checkpoints, hardware, ladder, listing, preflight, report
+from inference import bundle, checkpoints, counting, hardware, ladder, listing, model_card, preflight, report, survey
 from inference.arms import arms_of, winner
 from inference.capabilities import best_dtype
-from inference.cli_words import ratio_sentence, run_sentence, rung_sentence, summary_document, summary_line
+from inference.cli_words import (
+    model_lines,
+    prediction_line,
+    ratio_sentence,
+    run_sentence,
+    rung_sentence,
+    summary_document,
+    summary_line,
+    survey_document,
+    survey_lines,
+)
 from inference.cli_work import highest_limit, limit_key, limit_of_ladder, perform, wait_for_limit, with_engine
 from inference.config import STRATEGIES, RunConfig, interleaved
-from inference.errors import DoesNotFit, InvalidConfig, RunFailed
+from inference.errors import DoesNotFit, InvalidConfig, ModelUnavailable, RunFailed
 from inference.export import export
 from inference.limits import NOT_MEASURED, measurable
 from inference.results import RunRecord, median_run, metrics
@@ -111,6 +121,34 @@ def machine(options: argparse.Namespace) -> int:
     return EXIT_FINISHED
 
 
+def dataset(options: argparse.Namespace) -> int:
+    """What is in a data set, and what in it cannot be read or used."""
+    name = listing.absolute(options.dataset)
+    found = survey.survey(name, home_folder())
+    if options.json:
+        _print_json({"dataset": name} | survey_document(found))
+    else:
+        for line in survey_lines(name, found):
+            print(line)
+    return EXIT_FINISHED
+
+
+def model(options: argparse.Namespace) -> int:
+    """What a model is, and what one image costs it."""
+    try:
+        name = checkpoints.absolute(options.model)
+        found = model_card.card(name, home_folder())
+    except ModelUnavailable as error:
+        raise InvalidConfig(str(error)) from error
+    cost = counting.count(found.settings)
+    if options.json:
+        _print_json(model_card.document(name, found, cost))
+    else:
+        for line in model_lines(name, found, cost):
+            print(line)
+    return EXIT_FINISHED
+
+
 def history(options: argparse.Namespace) -> int:
     """The runs so far, newest first."""
     summaries = Store(home_folder()).summaries(limit=options.limit)
@@ -131,6 +169,17 @@ def show(options: argparse.Namespace) -> int:
         print(run_sentence(record))
         for name, value in report.document(record)["metrics"].items():
             print(f"  {name:22} {value}")
+    return EXIT_FINISHED
+
+
+def predictions(options: argparse.Namespace) -> int:
+    """What each image of a run got, sorted by name."""
+    answers = sorted(_existing(options.run).predictions, key=lambda answer: answer.image_id)
+    if options.json:
+        _print_json([report.prediction_document(answer) | {"correct": answer.correct} for answer in answers])
+    else:
+        for answer in answers:
+            print(prediction_line(answer))
     return EXIT_FINISHED
 
 

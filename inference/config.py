@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -189,6 +188,6 @@ def _require_whole(name: str, value: object, low: int, high: int) -> None:
 
 
 def _require_number(name: str, value: object, low: float, high: float) -> None:
-    valid = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not valid or not low <= value <= high:  # type: ignore[operator]  # checked by `valid`
+    # What is no number, or endless, is not between the two either.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise InvalidConfig(f"{name} must be a number between {low:g} and {high:g}, got {value!r:.80}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,21 +11,25 @@ import ray.data
 from ray.data import TaskPoolStrategy
 
 from inference import lists
+from inference.buckets import SCHEME
+from inference.images import check_file_size
 from inference.listing import ImageRef, read_image
 from inference.recorder import recorder_of_process
 from inference.results import READER
 
 ROWS_PER_BLOCK = 32
+ROWS_PER_REMOTE_BLOCK = 8
+"""Of images in a bucket: they are fetched side by side, and over a slow line a block must not take minutes."""
 MIN_BLOCKS = 10
 
 
-def rows_per_block(num_images: int, batch_size: int) -> int:
-    """Rows in each block: whole batches, so that no block ends in a partial one; about 32.
+def rows_per_block(num_images: int, batch_size: int, most: int = ROWS_PER_BLOCK) -> int:
+    """Rows in each block: whole batches, so that no block ends in a partial one; about 32, or `most`.
 
     Progress arrives in blocks, so there are at least ten, as far as batches allow.
     """
     for_progress = max(1, num_images // (MIN_BLOCKS * batch_size))
-    return batch_size * min(max(1, ROWS_PER_BLOCK // batch_size), for_progress)
+    return batch_size * min(max(1, most // batch_size), for_progress)
 
 
 def image_bytes(
@@ -35,7 +40,8 @@ def image_bytes(
     Columns: `image_id` (string), `bytes` (binary, null if unreadable), `reason` (string, null if readable),
     `spans` (string: what `Recorder.drain` gave, on the first row of each block, else empty).
     """
-    size = rows_per_block(len(images), batch_size)
+    remote = any(image.uri.startswith(SCHEME) for image in images)
+    size = rows_per_block(len(images), batch_size, ROWS_PER_REMOTE_BLOCK if remote else ROWS_PER_BLOCK)
     blocks = [
         pa.table(
             {
@@ -75,7 +81,17 @@ def read_block(block: pa.Table, run_started_at: float) -> pa.Table:
 def _contents(uris: Sequence[str], rows: Sequence[int | None]) -> list[tuple[bytes | None, str | None]]:
     """The bytes of each image, or the reason why there are none."""
     in_lists = {file: _rows_of_list(file, uris, rows) for file, row in zip(uris, rows, strict=True) if row is not None}
-    return [_read(uri) if row is None else in_lists[uri][row] for uri, row in zip(uris, rows, strict=True)]
+    in_buckets = _fetched(list(dict.fromkeys(uri for uri in uris if uri.startswith(SCHEME))))
+    return [
+        in_buckets.get(uri) or _read(uri) if row is None else in_lists[uri][row]
+        for uri, row in zip(uris, rows, strict=True)
+    ]
+
+
+def _fetched(uris: Sequence[str]) -> Mapping[str, tuple[bytes | None, str | None]]:
+    """The objects at these addresses, a few at a time: reading one is mostly waiting."""
+    with ThreadPoolExecutor(ROWS_PER_REMOTE_BLOCK) as pool:
+        return dict(zip(uris, pool.map(_read, uris), strict=True))
 
 
 def _rows_of_list(
@@ -87,7 +103,18 @@ def _rows_of_list(
         found = lists.image_bytes(Path(file), wanted)
     except OSError as error:
         return {row: (None, f"the list could not be read: {error.strerror or error}") for row in wanted}
-    return {row: (data, None if data else "this row of the list holds no image") for row, data in found.items()}
+    return {row: _checked(data) for row, data in found.items()}
+
+
+def _checked(data: bytes | None) -> tuple[bytes | None, str | None]:
+    """What one row of a list holds, or the reason why it is no image."""
+    if not data:
+        return None, "this row of the list holds no image"
+    try:
+        check_file_size(len(data))
+    except OSError as error:
+        return None, f"the image could not be read: {error.strerror}"
+    return data, None
 
 
 def _read(uri: str) -> tuple[bytes | None, str | None]:

@@ -7,8 +7,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
-from inference import ceiling, checkpoints, listing, preflight, runner
+from inference import ceiling, checkpoints, entries, folders, listing, preflight, runner
 from inference.bundled import DIGITS_MODEL_DIR
 from inference.bundled.samples import SAMPLE_COUNT, ensure_samples
 from inference.config import ONE_BY_ONE, RunConfig
@@ -27,6 +28,8 @@ WORKER_DIED = "A worker died; Ray gave its images to another one, and none was l
 LIMIT_IMAGES = 500
 """So many images stand for their data set when its limit is measured."""
 MAX_CACHE_WARMING_BYTES = 2 * 1024**3
+CACHE_WARMING_PIECE_BYTES = 8 * 1024**2
+"""A list of images may be larger than the memory."""
 
 log = logging.getLogger("batchscope.engine")
 
@@ -249,8 +252,8 @@ class Execution:
         if config.dataset == listing.DIGITS:
             self._make_samples(SAMPLE_COUNT if config.sample_seed is not None else min(config.limit, SAMPLE_COUNT))
         images = listing.list_images(config.dataset, self._store.home, config.limit, seed=config.sample_seed)
-        if images.skipped:
-            self._messages.append(f"{images.skipped} entries were skipped: no regular files in this folder.")
+        if images.num_skipped:
+            self._messages.append(f"{entries.told(images.skipped, images.num_skipped)}.")
         if len(images.images) < config.limit:
             self._messages.append(f"The data set has {len(images.images)} images, fewer than {config.limit}.")
         if config.batch_size > len(images.images):
@@ -300,11 +303,24 @@ def _make_untrained_resnet50(folder: Path) -> None:
 
 
 def _warm_file_cache(images: ImageList, model_folders: Sequence[Path]) -> None:
-    """Read every local file once, so that the first strategy of a comparison does not pay for the disk alone."""
+    """Read every local file once, so that the first strategy of a comparison does not pay for the disk alone.
+
+    What cannot be read, or may not, is for the run itself to report.
+    """
     remaining = MAX_CACHE_WARMING_BYTES
-    paths = dict.fromkeys(image.path for image in images.images if "://" not in image.uri)
-    for path in [*(file for folder in model_folders for file in folder.glob("*.safetensors")), *paths]:
-        with contextlib.suppress(OSError):  # the run itself reports what cannot be read
-            remaining -= len(path.read_bytes())
+    for file in (file for folder in model_folders for file in folder.glob("*.safetensors")):
+        with contextlib.suppress(OSError), file.open("rb") as weights:
+            remaining -= _read_through(weights, remaining)
+    for path in dict.fromkeys(image.path for image in images.images if "://" not in image.uri):
         if remaining <= 0:
             return
+        with contextlib.suppress(OSError), folders.opened(path) as content:
+            remaining -= _read_through(content, remaining)
+
+
+def _read_through(file: IO[bytes], most: int) -> int:
+    """Read a file, or so many bytes of it; how many there were."""
+    done = 0
+    while done < most and (part := file.read(CACHE_WARMING_PIECE_BYTES)):
+        done += len(part)
+    return done

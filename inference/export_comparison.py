@@ -41,6 +41,7 @@ from inference.export_timeline import busy_chart, timeline_chart, timeline_note
 from inference.hardware import fingerprint, from_dict
 from inference.report import comparability
 from inference.results import throughput
+from inference.setting_words import dataset_words
 from inference.wording import (
     UNKNOWN,
     count,
@@ -94,7 +95,7 @@ def _header(arms: Sequence[Arm]) -> str:
     baseline = arms[0].median
     lines = [
         f'<p class="kicker">{count(len(arms), "configuration")} · {markup(baseline.config.model)} · '
-        f"{markup(baseline.config.dataset)}</p>",
+        f"{markup(dataset_words(baseline.config.dataset))}</p>",
         f"<h1>{escaped(headline(arms))}</h1>",
         *(f'<p class="lead">{escaped(_ratio_sentence(arm, arms))}</p>' for arm in arms[1:] if len(arms) <= 4),
     ]

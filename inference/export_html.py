@@ -35,6 +35,7 @@ from inference.results import (
     seconds_by_phase,
     throughput,
 )
+from inference.setting_words import dataset_words
 from inference.wording import UNKNOWN, bytes_, count, markup, milliseconds, moment, percent, rate, seconds
 
 MAX_ROWS = 1000
@@ -66,7 +67,7 @@ def report(record: RunRecord, home: Path) -> str:
         f"Run {markup(record.id)}, measured by Batchscope. All times are on the clock of the machine that ran it, "
         "from the start of the run."
     )
-    title = f"{record.config.strategy}, {record.config.model}, {record.config.dataset}"
+    title = f"{record.config.strategy}, {record.config.model}, {dataset_words(record.config.dataset)}"
     return page(title, sections, footer, strategy=record.config.strategy)
 
 
@@ -77,7 +78,7 @@ def _header(record: RunRecord, figures: Metrics) -> str:
     config = record.config
     lines = [
         f'<p class="kicker"><span class="mark"></span>{markup(config.strategy)} · {markup(config.model)} · '
-        f"{markup(config.dataset)}</p>",
+        f"{markup(dataset_words(config.dataset))}</p>",
         f"<h1>{_finding(record, figures)}</h1>",
         f'<p class="lead">{_explanation(record, figures)}</p>',
     ]

@@ -6,11 +6,12 @@ A model is `owner/name`, or `owner/name@revision` with a branch, tag or commit; 
 from __future__ import annotations
 
 import json
-import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,8 @@ from inference.errors import BatchscopeError, ModelUnavailable
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
-TIMEOUT_S = 5.0
-"""For every single answer of the hub."""
-CHUNK_BYTES = 256 * 1024
+    from inference.patience import Patience
+
 _WANTED = (".json", "merges.txt", model_files.WEIGHTS)
 _ID = re.compile(r"^(?P<repository>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w][\w./-]*))?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -87,30 +87,37 @@ def download_bytes(model: str, *, timeout_s: float) -> int:
 
 def describe(model: str) -> Described:
     """What the hub says of a model, within fifteen seconds. Raises `ModelUnavailable` with the reason."""
-    repository = Repository.of(model)
-    with _plain_errors(model, instead="choose another model"):
-        files = _checked_files(repository, model)
-        processor = next((name for name in model_files.PREPROCESSORS if name in files), None)
+    from inference.patience import Patience
+
+    repository, patience = Repository.of(model), Patience()
+    with _plain_errors(repository, instead="choose another model"):
+        found = _judged(repository, model, patience)
+        processor = next(name for name in model_files.PREPROCESSORS if name in found.files)
         return Described(
-            files=files,
-            config=json.loads(_fetch(repository, "config.json")),
-            processor=json.loads(_fetch(repository, processor)) if processor else {},
+            files=found.files,
+            config=json.loads(found.config),
+            processor=model_files.settings(_fetch(repository, processor, patience), processor, model),
         )
 
 
 def download(
     model: str, on_progress: Callable[[int, int], None] | None = None, *, zero_shot: bool = False, instead: str
 ) -> Path:
-    """Fetch a model into the hub's cache, and return its folder; files that are there already are not fetched again.
+    """Fetch a model into the hub's cache, and return its folder; what is there already is not fetched again.
 
-    A connection that breaks is taken up where it broke. What speaks against loading the model is found before its
-    weights are fetched. `on_progress(done, total)` hears of bytes as they come, and may raise to stop. Raises
-    `ModelUnavailable` with the reason, and what to do `instead`.
+    Whether it is worth fetching is known within fifteen seconds, before any weights are asked for. `on_progress(done,
+    total)` hears of bytes as they come, and at least every half second while none come; the total is 0 until the hub
+    has told it. It may raise to stop: what has come is kept for the next attempt. Raises `ModelUnavailable` with the
+    reason, and what to do `instead`.
     """
-    repository = Repository.of(model)
-    with _plain_errors(model, instead=instead):
-        files = _checked_files(repository, model, zero_shot=zero_shot)
-        return _fetch_all(repository, files, on_progress)
+    from inference.patience import Patience
+
+    repository, tell = Repository.of(model), on_progress or _ignore
+    with _plain_errors(repository, instead=instead):
+        patience = Patience(on_wait=lambda: tell(0, 0))
+        found = _judged(repository, model, patience, zero_shot=zero_shot)
+        _check_room(repository, found, instead)
+        return _fetch_all(repository, found, tell)
 
 
 def is_offline() -> bool:
@@ -120,16 +127,35 @@ def is_offline() -> bool:
     return bool(HF_HUB_OFFLINE)
 
 
-def _checked_files(repository: Repository, model: str, *, zero_shot: bool | None = None) -> dict[str, int]:
-    """The files that loading takes, of a model that is worth fetching; answers within seconds whether it is there."""
-    files = _wanted_files(_ask(repository, TIMEOUT_S))
+def _ignore(done: int, total: int) -> None:
+    """Nobody wants to know."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A model on the hub that is worth fetching, as far as its configuration and the names of its files tell."""
+
+    commit: str
+    files: Mapping[str, int]
+    """Bytes of the files that loading takes, by name, the weights last: without them nothing counts as cached."""
+    config: bytes
+
+
+def _judged(repository: Repository, model: str, patience: Patience, *, zero_shot: bool | None = None) -> _Judged:
+    """Raise `ModelUnavailable` for a model that is not worth fetching."""
+    from inference.patience import TIMEOUT_S
+
+    info = patience.answer(lambda: _ask(repository, TIMEOUT_S))
+    if not info.sha:
+        raise ValueError("it names no commit")
+    files = _wanted_files(info)
     if "config.json" not in files:
         raise model_files.no_config(model)
-    config = _fetch(repository, "config.json")
+    config = _fetch(repository, "config.json", patience)
     if zero_shot is not None or not model_files.compares_with_texts(config):
         model_files.check_config(config, model, zero_shot=bool(zero_shot))
     model_files.check_files(set(files), model)
-    return files
+    return _Judged(info.sha, files, config)
 
 
 def _ask(repository: Repository, timeout_s: float) -> ModelInfo:
@@ -140,94 +166,93 @@ def _ask(repository: Repository, timeout_s: float) -> ModelInfo:
 
 
 def _wanted_files(info: ModelInfo) -> dict[str, int]:
-    """Name → bytes of the files that loading takes, the weights last: without them nothing counts as cached."""
     files = {
         file.rfilename: file.size or 0
         for file in info.siblings or ()
-        if file.rfilename.endswith(_WANTED) and "/" not in file.rfilename
+        if file.rfilename.endswith(_WANTED) and Path(file.rfilename).name == file.rfilename
     }
     return dict(sorted(files.items(), key=lambda file: file[0].endswith(model_files.WEIGHTS)))
 
 
-def _fetch_all(
-    repository: Repository, files: Mapping[str, int], on_progress: Callable[[int, int], None] | None
-) -> Path:
-    from huggingface_hub import constants, hf_hub_download
-    from tqdm.auto import tqdm
+def _check_room(repository: Repository, found: _Judged, instead: str) -> None:
+    """Raise `ModelUnavailable` if the hub would not send files of that size, or the disk not take them."""
+    from huggingface_hub.constants import HF_HUB_CACHE, MAX_HTTP_DOWNLOAD_SIZE
 
-    # Its 10 MB are told of, written and kept for a next try only when all of them are there (huggingface_hub 2.4).
-    constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
+    from inference import downloads
 
-    total, done = sum(files.values()), 0
-
-    class Told(tqdm):  # the client's own way to tell how far a file is
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            kwargs.pop("name", None)
-            super().__init__(*args, **(kwargs | {"disable": True}))
-            self.n = kwargs.get("initial") or 0
-
-        def update(self, n: float | None = 1) -> bool | None:
-            self.n += n or 0
-            if on_progress is not None:
-                on_progress(min(total, int(done + self.n)), total)
-            return None
-
-    folder = None
-    # One by one: `snapshot_download` asks for the list of files without a time limit (huggingface_hub 2.4).
-    for name, size in files.items():
-        kept = hf_hub_download(
-            repository.name, name, revision=repository.revision, etag_timeout=TIMEOUT_S, tqdm_class=Told
+    large = next((name for name, size in found.files.items() if size > MAX_HTTP_DOWNLOAD_SIZE), None)
+    if large is not None:
+        raise ModelUnavailable(
+            f"{large} of {repository.name} has {_gb(found.files[large])}: that is too large to be fetched here. Fetch "
+            f"it in a terminal with: hf download {repository.name}"
         )
-        folder, done = Path(kept).parent, done + size
-    if folder is None:
-        raise ValueError("there is nothing to fetch")
+    kept = downloads.snapshot(repository.name, found.commit)
+    missing = sum(size for name, size in found.files.items() if not (kept / name).is_file())
+    needed = missing - downloads.begun_bytes(repository.name)
+    Path(HF_HUB_CACHE).mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(HF_HUB_CACHE).free
+    if needed > free:
+        raise ModelUnavailable(
+            f"{repository.name} needs {_gb(needed)} more, and {HF_HUB_CACHE} has room for {_gb(free)}. Make room "
+            f"there, set HF_HOME to a folder on another disk, or {instead}."
+        )
+
+
+def _fetch_all(repository: Repository, found: _Judged, tell: Callable[[int, int], None]) -> Path:
+    from inference import downloads
+
+    total = sum(found.files.values())
+    folder = downloads.snapshot(repository.name, found.commit)
+
+    def told(before: int, done: int) -> None:
+        tell(min(total, before + done), total)
+
+    before = 0
+    for name, size in found.files.items():
+        if name.endswith(model_files.WEIGHTS):  # all settings are there by now, and may forbid to go on
+            model_files.check_settings(folder, repository.name)
+        downloads.fetch(repository.name, found.commit, name, partial(told, before))
+        before += size
+        tell(before, total)
+    if repository.revision != found.commit:
+        ref = downloads.kept_folder(repository.name) / "refs" / repository.revision
+        ref.parent.mkdir(parents=True, exist_ok=True)
+        ref.write_text(found.commit, encoding="utf-8")  # last: until then an earlier commit counts, which may be whole
     return folder
 
 
-def _fetch(repository: Repository, name: str) -> bytes:
-    """A small file's content, not cached: `hf_hub_download` tries for a minute where nothing answers."""
+def _fetch(repository: Repository, name: str, patience: Patience) -> bytes:
+    """A small file's content, not cached."""
     from huggingface_hub import get_session, hf_hub_url
     from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented there
         build_hf_headers,
         hf_raise_for_status,
     )
 
+    from inference.patience import TIMEOUT_S
+
     address = hf_hub_url(repository.name, name, revision=repository.revision)
-    answer = get_session().get(address, headers=build_hf_headers(), timeout=TIMEOUT_S)
-    hf_raise_for_status(answer)
-    return answer.content
+
+    def ask() -> bytes:
+        answer = get_session().get(address, headers=build_hf_headers(), timeout=TIMEOUT_S)
+        hf_raise_for_status(answer)
+        return answer.content
+
+    return patience.answer(ask)
 
 
 @contextmanager
-def _plain_errors(model: str, *, instead: str) -> Iterator[None]:
+def _plain_errors(repository: Repository, *, instead: str) -> Iterator[None]:
     """Whatever the hub's client raises, as `ModelUnavailable` with what to do."""
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from inference import refusals
 
     try:
         yield
     except BatchscopeError:
         raise
-    except GatedRepoError as error:
-        raise ModelUnavailable(
-            f"{model} is gated: accept its terms on the hub, and set HF_TOKEN to a token of yours."
-        ) from error
-    except RevisionNotFoundError as error:
-        raise ModelUnavailable(f"The hub has no such revision of {model.partition('@')[0]}: {model}.") from error
-    except RepositoryNotFoundError as error:
-        raise ModelUnavailable(f"The hub has no model {model}, or it is private. Check the spelling.") from error
     except Exception as error:  # the client also raises its HTTP library's own errors, of which there are many
-        raise ModelUnavailable(_why_not(model, error, instead)) from error
+        raise ModelUnavailable(refusals.sentence(error, repository.name, repository.revision, instead)) from error
 
 
-def _why_not(model: str, error: Exception, instead: str) -> str:
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    if isinstance(error, OSError) and error.filename is not None:  # it is about a file of ours, not about the network
-        return f"{model} could not be kept in {HF_HUB_CACHE}: {error.strerror}. Make room there, or {instead}."
-    if is_offline():
-        return f"{model} is not cached here, and HF_HUB_OFFLINE forbids to download it. Unset it, or {instead}."
-    address = os.environ.get("HF_ENDPOINT", "the Hugging Face hub")
-    return (
-        f"{model} is not cached here, and {address} could not be reached ({type(error).__name__}). "
-        f"Connect to it, or {instead}."
-    )
+def _gb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:,.1f} GB"

@@ -6,21 +6,22 @@ or a folder of a bucket.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import os
 import random
 import re
-import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from inference import buckets, folders, lists
+from inference import buckets, entries, folders, lists
 from inference.bundled.samples import SAMPLE_COUNT, sample_name, sample_truth
+from inference.entries import Notes, PassedOver, Unusable
 from inference.errors import DataUnavailable
-from inference.images import EXTENSIONS
+from inference.images import EXTENSIONS, check_file_size
 
 DIGITS = "digits"
 IMAGENETTE = "imagenette"
@@ -41,8 +42,8 @@ IMAGENETTE_LABELS = {
     "n03888257": "parachute",
 }
 
-# ImageNet's sample pictures carry their label in their name: n01443537_goldfish.JPEG
-_IMAGENET_NAME = re.compile(r"^n\d{8}_(?P<label>.+)$")
+# ImageNet's sample pictures carry their label in their name, n01443537_goldfish.JPEG; its others just a number.
+_IMAGENET_NAME = re.compile(r"^n\d{8}_(?P<label>.*[A-Za-z].*)$")
 
 
 MOST_LISTED = 1_000_000
@@ -81,9 +82,10 @@ class ImageList:
     images: tuple[ImageRef, ...]
     found: int
     """Images that the data set has, at least: listing the first ones stops a little beyond what was asked for."""
-    skipped: int = 0
-    """Entries that were passed over: no regular file, a link that leads out of the folder, a name that is no text,
-    a sub-folder that may not be read."""
+    skipped: tuple[PassedOver, ...] = ()
+    """The first entries that were passed over on the way to the last image, each with its reason."""
+    num_skipped: int = 0
+    """All of them."""
 
 
 def samples_folder(home: Path) -> Path:
@@ -138,7 +140,7 @@ def list_images(dataset: str, home: Path, limit: int, *, seed: int | None = None
 
     Raises `DataUnavailable` when it is missing, unreadable, unreachable, or holds no image.
     """
-    skipped: list[object] = []
+    skipped = Notes()
     candidates = _candidates(absolute(dataset), home, skipped)
     if seed is None:
         images = list(islice(candidates, limit + 1))  # one beyond tells that there are more
@@ -149,12 +151,12 @@ def list_images(dataset: str, home: Path, limit: int, *, seed: int | None = None
         drawn = random.Random(seed).sample(range(found), min(limit, found))  # noqa: S311  # a sample, no secret
         images = [everything[place] for place in sorted(drawn)]
     if not images:
-        but = f" ({len(skipped)} entries were passed over)" if skipped else ""
+        but = f" {entries.told(skipped.named, skipped.number)}." if skipped.number else ""
         where = "also in sub-folders" if not _is_list(Path(dataset)) else "by their paths from the list's folder"
-        raise DataUnavailable(f"{dataset} holds no images{but}: looked for {', '.join(EXTENSIONS)}, {where}.")
+        raise DataUnavailable(f"{dataset} holds no images: looked for {', '.join(EXTENSIONS)}, {where}.{but}")
     if dataset == DIGITS:
         found = SAMPLE_COUNT
-    return ImageList(images=tuple(images), found=found, skipped=len(skipped))
+    return ImageList(images=tuple(images), found=found, skipped=tuple(skipped.named), num_skipped=skipped.number)
 
 
 def list_samples(home: Path, limit: int) -> ImageList:
@@ -181,14 +183,14 @@ def image_file(dataset: str, image_id: str, home: Path) -> tuple[Path, int | Non
         return None
 
 
-def _candidates(dataset: str, home: Path, skipped: list[object]) -> Iterator[ImageRef]:
-    """The images of a data set one after the other; what is passed over is added to `skipped`."""
+def _candidates(dataset: str, home: Path, skipped: Notes) -> Iterator[ImageRef]:
+    """The images of a data set one after the other; what is passed over is noted in `skipped`."""
     if dataset == DIGITS:
         folder = samples_folder(home)
         names = (sample_name(index) for index in range(SAMPLE_COUNT))
         return (ImageRef(image_id=name, uri=str(folder / name), truth=sample_truth(name)) for name in names)
     if in_bucket(dataset):
-        return _of_bucket(dataset)
+        return _of_bucket(dataset, skipped)
     path = Path(dataset)
     if _is_pattern(dataset):
         return _of_pattern(path, skipped)
@@ -197,18 +199,20 @@ def _candidates(dataset: str, home: Path, skipped: list[object]) -> Iterator[Ima
     return _of_folder(path, skipped)
 
 
-def _of_bucket(dataset: str) -> Iterator[ImageRef]:
-    known = dataset == IMAGENETTE
-    address = replace(buckets.Address.of(IMAGENETTE_URI), anonymous=True) if known else buckets.Address.of(dataset)
-    region = IMAGENETTE_REGION if known else None
-    start = f"{buckets.SCHEME}{'anonymous@' if address.anonymous else ''}{address.path}"
-    for image in buckets.stored(address, region=region):
-        folder = PurePosixPath(image.key)
-        truth = _truth(folder) if len(folder.parts) > 1 else None
-        yield ImageRef(image_id=image.key, uri=f"{start}/{image.key}", truth=truth, size_bytes=image.size_bytes)
+def bucket_address(dataset: str) -> buckets.Address:
+    """Where the images of a data set in a bucket lie. Raises `DataUnavailable` for what is no address."""
+    return buckets.Address.of(IMAGENETTE_OBJECTS if dataset == IMAGENETTE else dataset)
 
 
-def _of_pattern(pattern: Path, skipped: list[object]) -> Iterator[ImageRef]:
+def _of_bucket(dataset: str, skipped: Notes) -> Iterator[ImageRef]:
+    start = bucket_address(dataset)
+    region = IMAGENETTE_REGION if dataset == IMAGENETTE else None
+    for image in buckets.stored(start, region=region, on_skip=skipped.add):
+        truth = _truth(PurePosixPath(image.key))
+        yield ImageRef(image_id=image.key, uri=f"{start.uri}/{image.key}", truth=truth, size_bytes=image.size_bytes)
+
+
+def _of_pattern(pattern: Path, skipped: Notes) -> Iterator[ImageRef]:
     root = _fixed_part(pattern)
     _require_readable(root)
     for path in sorted(root.glob(str(pattern.relative_to(root)))):
@@ -216,62 +220,57 @@ def _of_pattern(pattern: Path, skipped: list[object]) -> Iterator[ImageRef]:
             yield from _checked(root, PurePosixPath(path.relative_to(root).as_posix()), skipped)
 
 
-def _of_folder(root: Path, skipped: list[object]) -> Iterator[ImageRef]:
+def _of_folder(root: Path, skipped: Notes) -> Iterator[ImageRef]:
     """A folder's files, then its sub-folders'; where there are none, the images of the Parquet lists in it."""
     _require_readable(root)
     truths = _metadata(root)
     empty = True
-    for relative in _walk(root, on_error=skipped.append):
+    for relative in _walk(root, skipped):
         for image in _checked(root, relative, skipped):
             empty = False
             truth = truths.get(image.image_id, image.truth)
             yield ImageRef(image_id=image.image_id, uri=image.uri, truth=truth)
     if empty:
-        for file in sorted(root.rglob("*.parquet")):
-            yield from _of_list(file, skipped, root=root)
+        for relative in sorted(PurePosixPath(found.relative_to(root).as_posix()) for found in root.rglob("*.parquet")):
+            try:
+                file = entries.file_in(root, relative)
+            except Unusable as reason:
+                skipped.add(relative, reason)
+            else:
+                yield from _of_list(file, skipped, below=relative)
 
 
-def _of_list(file: Path, skipped: list[object], *, root: Path | None = None) -> Iterator[ImageRef]:
-    """The images that a list names or holds; a name that leads nowhere, or comes again, is passed over."""
+def _of_list(file: Path, skipped: Notes, *, below: PurePosixPath | None = None) -> Iterator[ImageRef]:
+    """The images that a list names or holds; a name that leads nowhere, or comes again, is passed over.
+
+    `below` is the list's own path in its data set; its name, if not given.
+    """
     if lists.holds_images(file):
-        below = file.relative_to(root).as_posix() if root else file.name
+        start = below or file.name
         for listed in lists.rows(file):
-            yield ImageRef(image_id=f"{below}/{listed.row:06d}", uri=str(file), truth=listed.truth, row=listed.row)
+            yield ImageRef(image_id=f"{start}/{listed.row:06d}", uri=str(file), truth=listed.truth, row=listed.row)
         return
     seen: set[str] = set()
     for listed in lists.rows(file):
-        uri = _listed_uri(file, listed.path)
-        if listed.path is None or uri is None or listed.path in seen:
-            skipped.append(listed.path)
+        name = listed.path or f"row {listed.row + 1}"
+        try:
+            uri = entries.listed_uri(file, listed.path)
+            if name in seen:
+                raise Unusable("its name comes twice")
+        except Unusable as reason:
+            skipped.add(name, reason)
             continue
-        seen.add(listed.path)
-        yield ImageRef(image_id=listed.path, uri=uri, truth=listed.truth)
-
-
-def _listed_uri(file: Path, written: str | None) -> str | None:
-    """What a path in a list stands for; None for no regular file, or one that may not be read."""
-    if not written:
-        return None
-    try:
-        if written.startswith(buckets.SCHEME):
-            buckets.Address.of(written)
-            return written
-        written.encode()
-        path = folders.resolved(file.parent / written)
-        return str(path) if stat.S_ISREG(path.stat().st_mode) else None
-    except (OSError, RuntimeError, ValueError, DataUnavailable):
-        return None
+        seen.add(name)
+        yield ImageRef(image_id=name, uri=uri, truth=listed.truth)
 
 
 def _metadata(root: Path) -> dict[str, str]:
     """The labels that a list beside the images tells, by image id; empty without one."""
-    file = next((root / name for name in METADATA if (root / name).is_file()), None)
-    if file is None:
-        return {}
-    try:
-        return {str(PurePosixPath(row.path)): row.truth for row in lists.rows(file) if row.path and row.truth}
-    except DataUnavailable:
-        return {}  # some other file of that name
+    for name in METADATA:
+        with contextlib.suppress(Unusable, DataUnavailable):  # some other file of that name, or none
+            rows = lists.rows(entries.file_in(root, PurePosixPath(name)))
+            return {str(PurePosixPath(row.path)): row.truth for row in rows if row.path and row.truth}
+    return {}
 
 
 def _require_readable(root: Path) -> None:
@@ -307,12 +306,13 @@ def _fixed_part(pattern: Path) -> Path:
     return fixed
 
 
-def _checked(root: Path, relative: PurePosixPath, skipped: list[object]) -> Iterator[ImageRef]:
-    target = _target(root, relative)
-    if target is None:
-        skipped.append(relative)
+def _checked(root: Path, relative: PurePosixPath, skipped: Notes) -> Iterator[ImageRef]:
+    try:
+        file = entries.file_in(root, relative)
+    except Unusable as reason:
+        skipped.add(relative, reason)
     else:
-        yield ImageRef(image_id=str(relative), uri=str(target), truth=_truth(relative))
+        yield ImageRef(image_id=str(relative), uri=str(file), truth=_truth(relative))
 
 
 def read_image(image: ImageRef) -> bytes:
@@ -321,6 +321,7 @@ def read_image(image: ImageRef) -> bytes:
         data = lists.image_bytes(image.path, [image.row]).get(image.row)
         if not data:
             raise OSError(errno.ENODATA, "this row of the list holds no image")
+        check_file_size(len(data))
         return data
     if image.uri.startswith(buckets.SCHEME):
         return buckets.read(image.uri, IMAGENETTE_REGION if image.uri.startswith(IMAGENETTE_OBJECTS) else None)
@@ -328,41 +329,24 @@ def read_image(image: ImageRef) -> bytes:
 
 
 def read_listed(path: Path) -> bytes:
-    """The content of a file that was listed before.
-
-    Raises `OSError` also where a link or a FIFO has taken the file's place since: the first is not followed, the
-    second does not block.
-    """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        handle = os.open(path, flags)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise OSError(errno.ELOOP, "a link has taken its place", str(path)) from error
-        raise
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file any more", str(path))
-        return file.read()
+    """The content of a file that was listed before. Raises `OSError` where it may not be read: see `folders.opened`."""
+    with folders.opened(path) as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        check_file_size(size_bytes)
+        return file.read(size_bytes)  # no more, should somebody still be writing it
 
 
-def _walk(root: Path, on_error: Callable[[OSError], None]) -> Iterator[PurePosixPath]:
+def _walk(root: Path, skipped: Notes) -> Iterator[PurePosixPath]:
     """Relative paths of everything that has an image's extension, in a fixed order, links not followed."""
-    for folder, subfolders, files in os.walk(root, onerror=on_error):
+    for folder, subfolders, files in os.walk(root, onerror=lambda error: skipped.add_folder(root, error)):
+        here = PurePosixPath(Path(folder).relative_to(root).as_posix())
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in subfolders:
+            if os.path.islink(os.path.join(folder, name)):
+                skipped.add(f"{here / name}/", "a link to a folder, which is not followed")
         for name in sorted(files):
             if name.lower().endswith(EXTENSIONS) and not name.startswith("."):
-                yield PurePosixPath(Path(folder, name).relative_to(root).as_posix())
-
-
-def _target(root: Path, relative: PurePosixPath) -> Path | None:
-    """The regular file inside the folder that this stands for: no FIFO that blocks, no link that leads out."""
-    try:
-        str(relative).encode()  # a name in another encoding could be neither stored nor shown
-        path = (root / relative).resolve()
-        return path if path.is_relative_to(root) and stat.S_ISREG(path.stat().st_mode) else None
-    except (OSError, RuntimeError, UnicodeError):  # RuntimeError: links in a circle
-        return None
+                yield here / name
 
 
 def _truth(relative: PurePosixPath) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inference import folders
 from inference.errors import DataUnavailable
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def image_bytes(file: Path, wanted: Sequence[int]) -> dict[int, bytes | None]:
 
     found: dict[int, bytes | None] = {}
     try:
-        with parquet.ParquetFile(file) as source:
+        with folders.opened(file) as content, parquet.ParquetFile(content) as source:
             columns = columns_of(source.schema_arrow, file)
             if columns.image is None:
                 raise OSError(f"{file.name} holds no images any more")
@@ -117,14 +118,17 @@ def _pieces(file: Path) -> Iterator[tuple[pa.Table, Columns, Sequence[str] | Non
             from pyarrow import csv
 
             # Every column as text: a file called 0001 is not the number 1.
-            table = csv.read_csv(file)
-            types = dict.fromkeys(table.column_names, pa.string())
-            table = csv.read_csv(file, convert_options=csv.ConvertOptions(column_types=types, strings_can_be_null=True))
+            with folders.opened(file) as content:
+                types = dict.fromkeys(csv.read_csv(content).column_names, pa.string())
+                content.seek(0)
+                # An empty cell is none; a label may well be called NA or null.
+                options = csv.ConvertOptions(column_types=types, strings_can_be_null=True, null_values=[""])
+                table = csv.read_csv(content, convert_options=options)
             yield table, columns_of(table.schema, file), None
             return
         from pyarrow import parquet
 
-        with parquet.ParquetFile(file) as source:
+        with folders.opened(file) as content, parquet.ParquetFile(content) as source:
             columns = columns_of(source.schema_arrow, file)
             names = _label_names(source.schema_arrow, columns.label)
             kept = [name for name in (columns.path, columns.label) if name]

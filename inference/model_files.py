@@ -1,6 +1,6 @@
 """Which files are a model that we are willing to load: an image classifier, whole, in safetensors, without code.
 
-`config.json` is read as data, before any class is chosen.
+Settings are read as data, before any class is chosen.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 from inference.errors import ModelUnavailable
 
@@ -15,6 +16,10 @@ WEIGHTS = ".safetensors"
 COMPARING = ("CLIPModel", "SiglipModel")
 """Architectures that compare pictures with texts, and are checked to do so as Transformers' pipeline does."""
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_SETTINGS = (*PREPROCESSORS, "tokenizer_config.json")
+"""Where a model may ask for code of its own, besides `config.json`."""
+_LOADED = (f"model{WEIGHTS}", f"model{WEIGHTS}.index.json")
+"""Either of them Transformers looks for, before it looks for pickled weights."""
 
 
 def check(folder: Path, model: str, *, zero_shot: bool = False) -> None:
@@ -29,6 +34,7 @@ def check(folder: Path, model: str, *, zero_shot: bool = False) -> None:
     except OSError as error:
         raise ModelUnavailable(f"The config.json of {model} cannot be read: {error.strerror}.") from error
     check_config(config, model, zero_shot=zero_shot)
+    check_settings(folder, model)
     check_whole(folder, model)
     parameters(folder, model)
 
@@ -56,13 +62,13 @@ def check_whole(folder: Path, model: str) -> None:
 
 def check_config(text: bytes, model: str, *, zero_shot: bool = False) -> None:
     """Raise `ModelUnavailable` unless a `config.json` asks for a classifier of Transformers' own of that kind."""
-    try:
-        config = json.loads(text)
-        architectures = tuple(config.get("architectures") or ())
-    except (ValueError, AttributeError, TypeError) as error:
-        raise ModelUnavailable(f"The config.json of {model} cannot be read: {error}.") from error
-    if "auto_map" in config:
-        raise ModelUnavailable(f"{model} brings its own code (auto_map), which is never run here. Choose another.")
+    config = settings(text, "config.json", model)
+    architectures = config.get("architectures") or ()
+    if "transformers_weights" in config or not isinstance(architectures, list | tuple):
+        raise ModelUnavailable(
+            f"The config.json of {model} is none that is understood here: save the model with save_pretrained, or "
+            "choose another."
+        )
     compares = any(name in COMPARING for name in architectures)
     if zero_shot and not compares:
         raise ModelUnavailable(
@@ -81,12 +87,49 @@ def check_config(text: bytes, model: str, *, zero_shot: bool = False) -> None:
         )
 
 
+def settings(text: bytes, name: str, model: str) -> dict[str, Any]:
+    """Settings as data. Raises `ModelUnavailable` if they are none, or want code of the model's own, at any depth."""
+    own_code = False
+
+    def look(found: dict[str, Any]) -> dict[str, Any]:
+        nonlocal own_code
+        own_code |= "auto_map" in found
+        return found
+
+    try:
+        read = json.loads(text, object_hook=look)
+    except (ValueError, RecursionError) as error:
+        raise ModelUnavailable(f"The {name} of {model} cannot be read: {error}.") from error
+    if not isinstance(read, dict):
+        raise ModelUnavailable(f"The {name} of {model} cannot be read: it holds no settings.")
+    if own_code:
+        raise ModelUnavailable(f"{model} brings its own code (auto_map), which is never run here. Choose another.")
+    return read
+
+
+def check_settings(folder: Path, model: str) -> None:
+    """Raise `ModelUnavailable` if the settings of image processor or tokenizer cannot be read or ask for own code."""
+    for name in _SETTINGS:
+        try:
+            text = (folder / name).read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise ModelUnavailable(f"The {name} of {model} cannot be read: {error.strerror}.") from error
+        settings(text, name, model)
+
+
 def check_files(names: set[str], model: str) -> None:
     """Raise `ModelUnavailable` unless weights and image processor are among these files."""
     if not any(name.endswith(WEIGHTS) for name in names):
         raise ModelUnavailable(
             f"{model} has no safetensors weights. Pickled weights can run code and are not loaded: convert them "
             "with save_pretrained, or choose another model."
+        )
+    if names.isdisjoint(_LOADED):
+        raise ModelUnavailable(
+            f"{model} has neither {_LOADED[0]} nor {_LOADED[1]}, and Transformers loads no others: save it with "
+            "save_pretrained, or choose another model."
         )
     if names.isdisjoint(PREPROCESSORS):
         raise ModelUnavailable(
@@ -101,6 +144,11 @@ def _missing_shards(folder: Path) -> list[str]:
     for index in folder.glob("*.safetensors.index.json"):
         try:
             named = set(json.loads(index.read_bytes())["weight_map"].values())
+            elsewhere = [name for name in named if Path(name).name != name]
+            if elsewhere:
+                raise ModelUnavailable(
+                    f"{index} names weights in another folder, {elsewhere[0]!r:.80}: put them into its own."
+                )
             missing += sorted(name for name in named if not (folder / name).is_file())
         except (ValueError, KeyError, AttributeError, TypeError, OSError):
             missing.append(index.name)

@@ -24,7 +24,7 @@ def document(record: RunRecord) -> dict[str, Any]:
         "config": record.config.to_dict(),
         "hardware": dict(record.hardware) if record.hardware is not None else None,
         "metrics": asdict(metrics(record)),
-        "predictions": [_prediction(prediction) for prediction in record.predictions],
+        "predictions": [prediction_document(prediction) for prediction in record.predictions],
         "error": record.error,
     }
 
@@ -196,7 +196,8 @@ def comparability(runs: Sequence[RunRecord]) -> tuple[str, ...]:
     return tuple(objection.sentence for objection in objections(runs))
 
 
-def _prediction(prediction: Prediction) -> dict[str, Any]:
+def prediction_document(prediction: Prediction) -> dict[str, Any]:
+    """What one image got, as JSON types."""
     names = ("image_id", "label", "score", "status", "reason", "truth")
     return {name: getattr(prediction, name) for name in names} | {
         "top": [{"label": label, "score": score} for label, score in prediction.top]

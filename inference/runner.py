@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import queue
+import re
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,6 +131,7 @@ def _executed(
 
 
 _END = object()
+_OUR_ERROR = re.compile(r"^inference\.errors\.\w+: ")
 
 
 class _Reading(threading.Thread):
@@ -209,13 +211,15 @@ def _check_complete(done: int, total: int) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """The one line of an error chain that tells why, and what to do where that is known."""
+    """What the workers' code raised, in one line, and what to do where that is known.
+
+    Ray prints a chain of errors with the first one on top, and its own advice at the bottom (2.60).
+    """
     text = str(error)
-    root = error
-    while root.__cause__ is not None:
-        root = root.__cause__
-    lines = [line.strip() for line in str(root).splitlines() if line.strip()]
-    cause = lines[-1] if lines else type(root).__name__
+    lines = text.partition("\n\nThe above exception was")[0].splitlines()
+    last_frame = max((number for number, line in enumerate(lines) if line.startswith('  File "')), default=None)
+    raised = lines[-1:] if last_frame is None else [line for line in lines[last_frame + 1 :] if line[:4].strip()]
+    cause = " ".join(line.strip() for line in raised) or type(error).__name__
     if "OutOfMemory" in text or "out of memory" in text.lower():
         return f"A worker ran out of memory, again and again: lower batch size or concurrency. ({cause:.300})"
-    return f"The workers failed: {cause:.600}"
+    return f"The workers failed: {_OUR_ERROR.sub('', cause):.600}"

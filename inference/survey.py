@@ -17,7 +17,10 @@ from typing import TypeVar
 
 from PIL import Image
 
-from inference import listing
+from inference import listing, thumbnails
+from inference.buckets import SCHEME
+from inference.bundled.samples import SAMPLE_COUNT, ensure_samples
+from inference.entries import PassedOver
 from inference.errors import DataUnavailable
 from inference.images import FORMATS, Undecodable, decode
 from inference.listing import ImageRef
@@ -52,8 +55,10 @@ class Survey:
     images: int
     size_bytes: int | None
     """Of all files together; None where listing does not tell."""
-    skipped: int
-    """Entries that were passed over while listing."""
+    skipped: tuple[PassedOver, ...]
+    """The first entries that were passed over while listing, each with its reason."""
+    num_skipped: int
+    """All of them."""
     labels: Mapping[str, int]
     """Images by label, the most frequent first; empty without labels."""
     looked_at: int
@@ -84,17 +89,20 @@ def survey(dataset: str, home: Path) -> Survey:
 
     Raises `DataUnavailable` when it is missing, unreadable, unreachable, or holds no image.
     """
+    if dataset == listing.DIGITS:
+        _make_samples(home)
     found = listing.list_images(dataset, home, listing.MOST_LISTED)
-    remote = listing.in_bucket(dataset)
+    remote = any(image.uri.startswith(SCHEME) for image in found.images)
     some = _spread(found.images, LOOKED_AT_REMOTELY if remote else LOOKED_AT)
-    with ThreadPoolExecutor(_THREADS) as pool:  # Pillow decodes outside Python's lock
-        looks = list(pool.map(_look, some))
+    with ThreadPoolExecutor(LOOKED_AT_REMOTELY if remote else _THREADS) as pool:  # Pillow decodes outside Python's lock
+        looks = list(pool.map(lambda image: _look(image, home), some))
     readable = [look for look in looks if look.reason is None]
     labels = Counter(image.truth for image in found.images if image.truth is not None)
     return Survey(
         images=len(found.images),
         size_bytes=_total_bytes(found.images),
         skipped=found.skipped,
+        num_skipped=found.num_skipped,
         labels=dict(labels.most_common()),
         looked_at=len(looks),
         formats=dict(Counter(look.format or "unknown" for look in readable).most_common()),
@@ -105,13 +113,27 @@ def survey(dataset: str, home: Path) -> Survey:
     )
 
 
-def _look(image: ImageRef) -> _Look:
+def _make_samples(home: Path) -> None:
+    try:
+        ensure_samples(listing.samples_folder(home), SAMPLE_COUNT)
+    except OSError as error:
+        raise DataUnavailable(
+            f"The sample images could not be made in {home}: {error.strerror}. Free some space or make the folder "
+            "writable."
+        ) from error
+
+
+def _look(image: ImageRef, home: Path) -> _Look:
     try:
         data = listing.read_image(image)
     except (OSError, DataUnavailable) as error:
-        return _Look(image.image_id, reason=getattr(error, "strerror", None) or str(error))
+        said = getattr(error, "strerror", None) or str(error)
+        # In the words of a run.
+        return _Look(image.image_id, reason=said if image.row is not None else f"the file could not be read: {said}")
     try:
         decode(data)
+        if image.uri.startswith(SCHEME):
+            thumbnails.keep(home, image, data)  # who looks inside wants to see it next, and it has been fetched now
         with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
             return _Look(image.image_id, len(data), opened.format, opened.width, opened.height)
     except Undecodable as error:

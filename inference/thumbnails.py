@@ -13,10 +13,11 @@ from threading import get_ident
 
 from PIL import Image
 
-from inference import listing
+from inference import listing, remote
+from inference.fetches import Latest
 from inference.geometry import Geometry
 from inference.images import Undecodable, decode
-from inference.listing import read_listed
+from inference.listing import ImageRef, read_listed
 from inference.lists import image_bytes
 
 SIDE_PIXELS = 320
@@ -30,6 +31,8 @@ MIN_SEEN_PIXELS = 448
 """What a model sees is enlarged by a whole number up to this, so that a browser does not smooth it."""
 THREADS = 4
 
+_fetched = Latest[bytes](512, 600.0)
+"""The latest thumbnails of images in buckets, by the file that they are kept in."""
 
 _Place = tuple[Path, int | None]
 """The file of an image, and the row in it where that is a Parquet list: see `listing.image_file`."""
@@ -40,12 +43,49 @@ def thumbnails(home: Path, dataset: str, image_ids: Sequence[str]) -> list[bytes
     places = [listing.image_file(dataset, image_id, home) for image_id in image_ids]
     contents = _of_lists([place for place in places if place is not None and not _is_kept(home, place)])
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda place: _thumbnail(home, place, contents) if place else None, places))
+        found = list(pool.map(lambda place: _thumbnail(home, place, contents) if place else None, places))
+    far = [None if place else remote.image_of(dataset, image) for place, image in zip(places, image_ids, strict=True)]
+    fetched = _of_buckets(home, [image for image in far if image is not None])
+    return [fetched.get(image.uri) if image else near for image, near in zip(far, found, strict=True)]
 
 
 def thumbnail(home: Path, dataset: str, image_id: str) -> bytes | None:
-    """A small JPEG of one image of a data set; None when it cannot be shown (gone, or not decodable)."""
+    """A small JPEG of one image of a data set; None when it cannot be shown: gone, not decodable, or not there yet.
+
+    One in a bucket is fetched for it, and kept as it was then.
+    """
     return thumbnails(home, dataset, [image_id])[0]
+
+
+def keep(home: Path, image: ImageRef, data: bytes) -> None:
+    """Make and keep the thumbnail of an image in a bucket, of which these are the bytes. Raises `Undecodable`."""
+    small, place = _small(data), _kept_of_bucket(home, image)
+    _fetched.keep(str(place), small)  # on a full disk nothing else is kept of it, and it must not be fetched again
+    _keep(place, small)
+
+
+def _of_buckets(home: Path, images: Sequence[ImageRef]) -> dict[str, bytes]:
+    """The thumbnails of these images that are kept, by address; the others are fetched if that is quick."""
+    found = _kept_among(home, images)
+    missing = [image for image in images if image.uri not in found]
+    remote.fetch(missing, lambda image, data: keep(home, image, data))
+    return found | _kept_among(home, missing)
+
+
+def _kept_among(home: Path, images: Iterable[ImageRef]) -> dict[str, bytes]:
+    found = {}
+    for image in images:
+        place = _kept_of_bucket(home, image)
+        with contextlib.suppress(OSError):
+            found[image.uri] = _fetched.get(str(place)) or place.read_bytes()
+    return found
+
+
+def forget(home: Path, files: Iterable[Path]) -> None:
+    """Remove the thumbnails of these files, as the files are now."""
+    for file in files:
+        with contextlib.suppress(OSError):
+            _kept(home, (file.resolve(), None)).unlink()
 
 
 def _thumbnail(home: Path, place: _Place, contents: Mapping[_Place, bytes]) -> bytes | None:
@@ -53,21 +93,33 @@ def _thumbnail(home: Path, place: _Place, contents: Mapping[_Place, bytes]) -> b
         kept = _kept(home, place)
         if kept.is_file():
             return kept.read_bytes()
-        # Twice as large as needed, so that the filter below and not the decoder decides how it looks.
-        small = decode(_content(place, contents), at_least_pixels=2 * SIDE_PIXELS)
+        data = _small(_content(place, contents))
     except (OSError, Undecodable):
         return None
-    small.thumbnail((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.LANCZOS)
-    data = _written(small, "JPEG", quality=82)
     _keep(kept, data)
     return data
+
+
+def _small(content: bytes) -> bytes:
+    # Twice as large as needed, so that the filter below and not the decoder decides how it looks.
+    small = decode(content, at_least_pixels=2 * SIDE_PIXELS)
+    small.thumbnail((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.LANCZOS)
+    return _written(small, "JPEG", quality=82)
 
 
 def _kept(home: Path, place: _Place) -> Path:
     """Where the thumbnail of an image is kept, as the image is now."""
     file, row = place
     stat = file.stat()
-    name = f"{file}\0{stat.st_mtime_ns}\0{stat.st_size}" + ("" if row is None else f"\0{row}")
+    return _place_of(home, f"{file}\0{stat.st_mtime_ns}\0{stat.st_size}" + ("" if row is None else f"\0{row}"))
+
+
+def _kept_of_bucket(home: Path, image: ImageRef) -> Path:
+    """Where the thumbnail of an image in a bucket is kept."""
+    return _place_of(home, remote.name_of(image))
+
+
+def _place_of(home: Path, name: str) -> Path:
     key = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
     return home / "thumbnails" / key[:2] / f"{key[2:34]}.jpg"
 
@@ -97,10 +149,12 @@ def _of_lists(places: Iterable[_Place]) -> dict[_Place, bytes]:
 
 
 def picture(home: Path, dataset: str, image_id: str) -> Image.Image | None:
-    """One image of a data set with all its pixels; None when it cannot be shown."""
+    """One image of a data set with all its pixels; None when it cannot be shown, or is not there yet."""
     place = listing.image_file(dataset, image_id, home)
+    far = remote.image_of(dataset, image_id) if place is None else None
     try:
-        return decode(_content(place, _of_lists([place]))) if place is not None else None
+        data = _content(place, _of_lists([place])) if place else remote.content(far) if far else None
+        return decode(data) if data is not None else None
     except (OSError, Undecodable):
         return None
 

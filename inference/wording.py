@@ -14,6 +14,8 @@ UNKNOWN = "–"
 _BINARY_UNITS = ((1024**4, "TiB"), (1024**3, "GiB"), (1024**2, "MiB"), (1024, "KiB"))
 _SPACES = re.compile(r"\s+")
 _KEPT_INVISIBLE = ("\u200d", "\ufe0f")  # they build emoji
+_ISOLATES = ("\u2068", "\u2069")
+_ISOLATE = re.compile("[\u2068\u2069]")
 
 
 def significant(number: float, digits: int = 3) -> str:
@@ -94,17 +96,28 @@ def plural(noun: str) -> str:
     return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
 
 
-def moment(epoch_s: float | None, timezone: tzinfo | None = None, *, with_zone: bool = False) -> str:
+def moment(
+    epoch_s: float | None, timezone: tzinfo | None = None, *, with_zone: bool = False, with_seconds: bool = False
+) -> str:
     """A point in time, such as `22 Nov 2025, 14:10`, in the given zone or this machine's, which can be named."""
     if epoch_s is None or not math.isfinite(epoch_s):
         return UNKNOWN
     when = datetime.fromtimestamp(epoch_s, timezone) if timezone else datetime.fromtimestamp(epoch_s).astimezone()
-    return f"{when.day} {when:{'%b %Y, %H:%M %Z' if with_zone else '%b %Y, %H:%M'}}"
+    return f"{when.day} {when:%b %Y, %H:%M}{f'{when::%S}' if with_seconds else ''}{f'{when: %Z}' if with_zone else ''}"
 
 
 def plain(text: object) -> str:
-    """Foreign text as one line; what is invisible or would reorder its surroundings is spelled out."""
-    return "".join(_visible(character) for character in _SPACES.sub(" ", str(text)).strip())
+    """Foreign text as one line; what is invisible or would reorder its surroundings is spelled out.
+
+    Text that is isolated from its surroundings stays so, as in a sentence of several names.
+    """
+    line = _SPACES.sub(" ", str(text)).strip()
+    return _spelled_out(line, (*_KEPT_INVISIBLE, *_ISOLATES) if _is_closed(line) else _KEPT_INVISIBLE)
+
+
+def lines_(text: str) -> str:
+    """Foreign text of several lines, with its spaces as they are, and what is invisible spelled out."""
+    return "\n".join(_spelled_out(line, _KEPT_INVISIBLE) for line in text.expandtabs().splitlines())
 
 
 def shortened(text: object, limit: int = 60) -> str:
@@ -113,7 +126,7 @@ def shortened(text: object, limit: int = 60) -> str:
     if len(shown) <= limit:
         return shown
     tail = limit // 3
-    return f"{shown[: limit - tail - 1]}…{shown[-tail:]}"
+    return plain(f"{shown[: limit - tail - 1]}…{shown[-tail:]}")
 
 
 def markup(text: object) -> str:
@@ -126,8 +139,22 @@ def sentence_case(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _visible(character: str) -> str:
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn") and character not in _KEPT_INVISIBLE:
+def _is_closed(text: str) -> bool:
+    """Whether every isolate that is opened in a text is closed in it."""
+    depth = 0
+    for mark in _ISOLATE.findall(text):
+        depth += 1 if mark == _ISOLATES[0] else -1
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _spelled_out(line: str, kept: tuple[str, ...]) -> str:
+    return "".join(_visible(character, kept) for character in line)
+
+
+def _visible(character: str, kept: tuple[str, ...]) -> str:
+    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn") and character not in kept:
         return f"⟨U+{ord(character):04X}⟩"
     return character
 

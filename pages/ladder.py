@@ -13,6 +13,7 @@ from inference.config import interleaved
 from inference.hardware import Hardware
 from inference.ladder import Ladder, Step
 from inference.preflight import default_config
+from inference.setting_words import dataset_words
 from inference.store import RunSummary, Store
 from pages.ui import climb, comparison, format, limit, progress, settings, state, widgets
 
@@ -156,7 +157,7 @@ def draw_answer(store: Store, found: Ladder, comparison_id: str) -> None:
 def what_text(found: Ladder) -> str:
     """What was classified, and how often; plain text."""
     config, repeats = found.rungs[0].step.config, len(found.rungs[0].runs)
-    parts = [f"model {config.model}", f"{format.count(config.limit, 'image')} of {config.dataset}"]
+    parts = [f"model {config.model}", f"{format.count(config.limit, 'image')} of {dataset_words(config.dataset)}"]
     parts.append("each step once" if repeats == 1 else f"each step {repeats} times, the middle one shown")
     return " · ".join([*parts, "speeds are those of the steady state, without set-up"])
 

@@ -10,6 +10,7 @@ from inference import hardware as machine
 from inference.config import RunConfig, interleaved
 from inference.preflight import check, default_config
 from inference.results import throughput
+from inference.setting_words import dataset_words
 from inference.store import RunSummary, Store
 from pages.ui import comparison, format, limit, progress, state, widgets
 from pages.ui.comparison import Arm, Comparison
@@ -81,7 +82,7 @@ def draw_launch(store: Store, hardware: machine.Hardware, recent: Sequence[RunSu
 def launch_text(config: RunConfig, usual_s: float | None) -> str:
     """What the button runs, and how long that took before."""
     parts = [
-        f"{format.count(config.limit, 'image')} of {config.dataset}",
+        f"{format.count(config.limit, 'image')} of {dataset_words(config.dataset)}",
         f"model {config.model}",
         f"batch {config.batch_size}",
         format.count(config.concurrency, "worker"),

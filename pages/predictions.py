@@ -93,6 +93,7 @@ def draw_gallery(
     image_ids = [prediction.image_id for prediction in predictions]
     theirs = Answers(store.database).of_images(other_id, image_ids) if other_id is not None else None
     pictures = thumbnails(store.home, run.config.dataset, image_ids)
+    widgets.missing_note(store.home, run.config.dataset, image_ids, pictures)
     grid = st.grid(8, min_column_width=132, gap="small")
     for place, (prediction, data) in enumerate(zip(predictions, pictures, strict=True), first + 1):
         with grid.cell(), st.container(gap="xxsmall"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from inference.setting_words import dataset_words
 from inference.store import RunSummary, Store
 from pages.ui import choice, format, replay, state
 from pages.ui.choice import Asked
@@ -99,7 +100,7 @@ def comparison_label(runs: Sequence[RunSummary]) -> str:
     parts = [
         format.moment(runs[0].created_at),
         " and ".join(strategies),
-        f"{format.shortened(configs[0].model, 30)} on {format.shortened(configs[0].dataset, 30)}",
+        f"{format.shortened(configs[0].model, 30)} on {format.shortened(dataset_words(configs[0].dataset), 30)}",
         format.count(configs[0].limit, "image"),
         format.count(len(runs), "run"),
     ]

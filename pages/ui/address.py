@@ -7,17 +7,18 @@ from typing import Any
 
 import streamlit as st
 
+from inference import uploads
 from inference.config import RunConfig
 from inference.errors import InvalidConfig
 from pages.ui import state
 from pages.ui.format import literal
-from pages.ui.words import written
+from pages.ui.words import DRAWN, FIRST_IMAGES, written
 
 MAX_REPEATS = 5
 AUTO = "auto"
 """As a precision: the one that suits the machine. As a number of threads: as many as CPUs. No run is stored with it."""
 FIRST = "first"
-"""As a sample: the first images."""
+"""As a sample: the first images, in short."""
 TYPED = ("labels", "members", "sample_seed")
 """Settings whose widgets hold a text, as the address does."""
 NAMES = tuple(RunConfig().settings())
@@ -37,13 +38,16 @@ def parsed(name: str, raw: str) -> Any:
     if name == "threads" and raw == AUTO:
         return 0
     if name == "sample_seed":
-        if raw == FIRST:
+        if raw in (FIRST, FIRST_IMAGES):
             return None
-        return RunConfig(sample_seed=int(raw) if raw.isdecimal() else raw).sample_seed  # type: ignore[arg-type]  # refused there
+        raw = raw.removeprefix(DRAWN)
+        return RunConfig(sample_seed=int(raw) if raw.isdecimal() and len(raw) < 20 else raw).sample_seed  # type: ignore[arg-type]  # refused there
     if name in ("labels", "members"):
         texts = tuple(text.strip() for text in raw.split(",") if text.strip())
         options: dict[str, Any] = {name: texts}
         return getattr(RunConfig(**options), name)
+    if name == "dataset":
+        raw = uploads.called(state.store().home, raw) or raw
     kind = type(getattr(RunConfig(), name))
     value: Any = raw
     if kind is bool:

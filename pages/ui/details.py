@@ -59,6 +59,6 @@ def draw_plans(arms: Sequence[Arm]) -> None:
     for arm in arms:
         with st.expander(format.literal(f"Plan of {arm.label}"), icon=":material/account_tree:"):
             if arm.median.plan:
-                st.code(arm.median.plan, language=None)
+                st.code(format.lines_(arm.median.plan), language=None)
             else:
                 st.caption("This run kept no plan.")

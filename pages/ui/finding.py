@@ -7,6 +7,7 @@ import math
 import streamlit as st
 
 from inference.history import Facets, Wanted
+from inference.setting_words import dataset_words
 from pages.ui import state
 from pages.ui.format import plain
 
@@ -104,18 +105,22 @@ def _is_asked(name: str) -> bool:
 
 def _filter(name: str, label: str, values: tuple[str, ...]) -> tuple[str, ...]:
     # A link may ask for what no run has any more: it then finds no runs, rather than all.
-    asked = [value for value in st.query_params.get_all(name) if value and value not in map(plain, values)]
+    asked = [value for value in st.query_params.get_all(name) if value and value not in map(_shown, values)]
     return tuple(
         st.multiselect(
             label,
             [*values, *asked],
             key=name,
-            format_func=plain,
+            format_func=_shown,
             placeholder="Any",
             on_change=_first_page,
             bind="query-params",
         )
     )
+
+
+def _shown(value: str) -> str:
+    return plain(dataset_words(value, in_full=True))
 
 
 def _first_page() -> None:

@@ -10,6 +10,7 @@ from inference.wording import (
     UNKNOWN,
     bytes_,
     count,
+    lines_,
     milliseconds,
     moment,
     percent,
@@ -27,6 +28,8 @@ __all__ = [
     "UNKNOWN",
     "bytes_",
     "count",
+    "in_badge",
+    "lines_",
     "literal",
     "milliseconds",
     "moment",
@@ -61,6 +64,11 @@ def literal(text: object) -> str:
     return _PUNCTUATION.sub(r"\\\1", joined)
 
 
+def in_badge(text: object) -> str:
+    """Foreign text for `st.badge`, which escapes brackets by itself (1.67)."""
+    return literal(text).replace("\\[", "[").replace("\\]", "]")
+
+
 def shortened(text: object, limit: int = 60) -> str:
     """`plain` text cut in the middle, so that a long file name keeps its start and its ending."""
     return _isolated(wording.shortened(text, limit))
@@ -68,6 +76,6 @@ def shortened(text: object, limit: int = 60) -> str:
 
 def _isolated(shown: str) -> str:
     """Text that is written from right to left, kept from turning the words around it."""
-    if any(unicodedata.bidirectional(character) in ("R", "AL") for character in shown):
+    if "\u2068" not in shown and any(unicodedata.bidirectional(character) in ("R", "AL") for character in shown):
         return f"\u2068{shown}\u2069"
     return shown

@@ -11,7 +11,7 @@ from inference.hardware import chip, facts
 from inference.store import EngineStatus, RunSummary
 from inference.supervisor import engine_alive
 from pages.ui import state
-from pages.ui.format import literal, percent, plain, rate
+from pages.ui.format import in_badge, literal, percent, plain, rate
 from pages.ui.state import Pace
 
 BUSY_POLL_S = 1
@@ -108,4 +108,4 @@ def _header(drawn_for: tuple[object, ...]) -> None:
 def _machine() -> None:
     machine = state.hardware()
     known = "\n\n".join(f"**{fact.title}**: {literal(plain(fact.value))}" for fact in facts(machine))
-    st.badge(literal(chip(machine)), color="gray", icon=":material/memory:", help=known)
+    st.badge(in_badge(chip(machine)), color="gray", icon=":material/memory:", help=known)

@@ -10,7 +10,7 @@ from inference.errors import InvalidConfig
 from inference.history import MAX_NAME_LENGTH, MAX_NOTE_LENGTH, MAX_TAGS
 from inference.store import RunSummary
 from pages.ui import state
-from pages.ui.format import count, literal, plain, sentence_case, shortened
+from pages.ui.format import count, in_badge, literal, plain, sentence_case, shortened
 
 
 def describe(run: RunSummary) -> None:
@@ -19,7 +19,7 @@ def describe(run: RunSummary) -> None:
         if run.name:
             st.markdown(f"**{literal(shortened(run.name, 80))}**", width="content", help=literal(run.name))
         for tag in run.tags:
-            st.badge(literal(shortened(tag, 30)), icon=":material/sell:", color="gray")
+            st.badge(in_badge(shortened(tag, 30)), icon=":material/sell:", color="gray")
         st.button(
             favourite_label(run.favourite),
             key=f"star-{run.id}",

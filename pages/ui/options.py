@@ -11,7 +11,7 @@ from inference.capabilities import best_dtype, missing_for
 from inference.config import BACKENDS, COMBINATIONS, DTYPES, ONE_BY_ONE, RunConfig
 from inference.hardware import Hardware, usable_gpus
 from pages.ui import state
-from pages.ui.address import AUTO, FIRST, present
+from pages.ui.address import AUTO, present
 from pages.ui.format import literal
 from pages.ui.words import HELP, label, written
 
@@ -50,18 +50,18 @@ def _models(defaults: RunConfig) -> dict[str, Any]:
 
 def sample() -> str:
     """The first images, or some drawn by lot; as the address writes it."""
-    found = present("sample_seed")
-    offered = [FIRST, *map(str, range(SEEDS))]
+    first = written("sample_seed", None)
+    asked = state.value("sample_seed") or st.query_params.get("sample_seed")
+    offered = dict.fromkeys((first, *(written("sample_seed", seed) for seed in range(SEEDS)), asked or first))
     chosen = st.selectbox(
         label("sample_seed"),
-        offered if found is None or str(found) in offered else [*offered, str(found)],
+        list(offered),
         key="sample_seed",
-        format_func=lambda seed: "the first images" if seed == FIRST else f"drawn by lot, seed {seed}",
         help=HELP["sample_seed"],
         accept_new_options=True,
         bind="query-params",
     )
-    return chosen or FIRST
+    return chosen or first
 
 
 def _text(name: str, placeholder: str) -> str:

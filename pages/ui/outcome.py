@@ -18,7 +18,7 @@ from inference.store import RunSummary
 from inference.usage import batch_latencies
 from pages.ui import limit, scaling, settings, share, state
 from pages.ui.charts import Figure
-from pages.ui.format import UNKNOWN, count, literal, percent, plain, rate, seconds
+from pages.ui.format import UNKNOWN, count, lines_, literal, percent, rate, seconds
 from pages.ui.latency import latency_chart
 from pages.ui.lines import throughput_chart
 from pages.ui.timeline import timeline_chart
@@ -104,7 +104,7 @@ def draw(run: RunSummary) -> None:
     messages(record.messages)
     if record.plan:
         with st.expander("Ray Data's plan"):
-            st.code(record.plan, language=None, wrap_lines=True)
+            st.code(lines_(record.plan), language=None, wrap_lines=True)
 
 
 def _verdict(record: RunRecord, figures: Metrics) -> None:
@@ -125,7 +125,7 @@ def _verdict(record: RunRecord, figures: Metrics) -> None:
     show_as = st.info if record.state == "cancelled" else st.error
     show_as(WHAT_NOW[record.state])
     if record.error:
-        st.code(record.error, language=None, wrap_lines=True)
+        st.code(lines_(record.error), language=None, wrap_lines=True)
     if figures.images:
         st.caption(
             f"Partial: {figures.images:,} of {count(record.config.limit, 'image')} were done when it ended; "
@@ -267,4 +267,4 @@ def messages(lines: Sequence[str]) -> None:
     """What the run reported, as it stands."""
     if lines:
         with st.expander(f"Messages ({len(lines)})"):
-            st.code("\n".join(map(plain, lines)), language=None, wrap_lines=True)
+            st.code("\n".join(map(lines_, lines)), language=None, wrap_lines=True)

@@ -10,7 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from inference import thumbnails
 from inference.batches import Batch, batches
-from inference.catalog import image_path
+from inference.catalog import image_path, why_no_picture
 from inference.geometry import Geometry, Seen
 from inference.results import PHASES, Prediction
 from inference.selection import AnswerFilter, Answers
@@ -82,7 +82,8 @@ def _draw_pictures(
     """The picture as it is, beside the pixels that the model saw of it."""
     image = thumbnails.picture(store.home, run.config.dataset, prediction.image_id)
     if image is None:
-        left.caption(":material/broken_image: The picture cannot be shown: it is elsewhere, gone, or not decodable.")
+        why = why_no_picture(run.config.dataset, prediction.image_id, store.home) or "It cannot be decoded."
+        left.caption(f":material/broken_image: No picture: {format.literal(why)}")
         return
     name = format.shortened(prediction.image_id)
     left.image(

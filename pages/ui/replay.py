@@ -15,6 +15,7 @@ from inference.arms import Arm, headline
 from inference.hardware import chip, from_dict
 from inference.replay import Clock, Recording, Scene
 from inference.results import RunRecord, throughput
+from inference.setting_words import dataset_words
 from inference.store import RunSummary, Store
 from pages.ui import comparison, format, state, widgets, words
 from pages.ui.charts import Figure
@@ -359,12 +360,13 @@ def draw_origin(runs: Sequence[RunRecord]) -> None:
     first = runs[0]
     machines = dict.fromkeys(chip(from_dict(run.hardware)) for run in runs if run.hardware)
     told = dict.fromkeys(
-        f"{format.shortened(run.config.model, 40)} on {format.shortened(run.config.dataset, 40)}" for run in runs
+        f"{format.shortened(run.config.model, 40)} on {format.shortened(dataset_words(run.config.dataset), 40)}"
+        for run in runs
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="replay-origin"):
         st.badge("recorded", icon=":material/history:", color="violet", help="Nothing is measured while this plays.")
         st.badge(format.literal(format.moment(first.started_at or first.created_at)), color="gray")
         for machine in machines or {"machine unknown": None}:
-            st.badge(format.literal(machine), icon=":material/memory:", color="gray")
+            st.badge(format.in_badge(machine), icon=":material/memory:", color="gray")
         for what in told:
-            st.badge(format.literal(what), icon=":material/image:", color="gray")
+            st.badge(format.in_badge(what), icon=":material/image:", color="gray")

@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from inference import hardware
-from inference.setting_words import option_words
+from inference.setting_words import dataset_words, option_words
 from inference.store import RunSummary
 from pages.ui import state
 from pages.ui.format import plain
@@ -75,7 +75,7 @@ def _row(run: RunSummary) -> dict[str, Any]:
         "strategy": config.strategy,
         "images_per_s": figures.images_per_s if figures else None,
         "model": plain(config.model),
-        "dataset": plain(config.dataset),
+        "dataset": plain(dataset_words(config.dataset)),
         "images": config.limit,
         "batch_size": config.batch_size,
         "concurrency": config.concurrency,

@@ -9,15 +9,16 @@ from typing import Any, NoReturn
 
 import streamlit as st
 
-from inference import catalog
+from inference import catalog, listing, remote, uploads
 from inference.config import STRATEGIES, RunConfig
 from inference.errors import BatchscopeError, DataUnavailable
 from inference.hardware import Hardware
 from inference.history import History
 from inference.preflight import default_config
+from inference.setting_words import uploaded_at
 from inference.store import Store
-from inference.thumbnails import thumbnail
-from pages.ui import address, chooser, options, state
+from inference.thumbnails import thumbnails
+from pages.ui import about_model, address, chooser, options, state
 from pages.ui.format import literal, plain
 from pages.ui.words import HELP, label, written
 
@@ -35,6 +36,7 @@ OWN: Mapping[str, str] = {
     "model": "Your own: a model id on the Hugging Face hub, or a folder on this machine.",
     "dataset": "Your own: a folder, a pattern, a CSV or Parquet list, or a bucket.",
 }
+UPLOADED = "Uploaded here, and kept on this machine until somebody removes it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,9 @@ def named(name: str, home: Path, defaults: RunConfig) -> str:
     """A model or data set of the catalogue, or one that is typed in, with its state below."""
     entries = catalog.models(home) if name == "model" else catalog.datasets(home)
     names = [entry.name for entry in entries]
-    known = (address.present(name), *_used(str(home), name))
+    kept = uploads.datasets(home) if name == "dataset" else ()
+    used = (value for value in _used(str(home), name) if uploaded_at(value) is None or value in kept)
+    known = (address.present(name), *kept[:MOST_USED], *used)
     offered = list(dict.fromkeys([*names, *(extra for extra in known if extra)]))
     default = getattr(defaults, name)
     chosen = st.selectbox(
@@ -136,6 +140,7 @@ def named(name: str, home: Path, defaults: RunConfig) -> str:
         offered,
         index=offered.index(default),
         key=name,
+        format_func=lambda value: written(name, value),
         help=HELP[name],
         accept_new_options=True,
         bind="query-params",
@@ -144,8 +149,8 @@ def named(name: str, home: Path, defaults: RunConfig) -> str:
     if entry is not None:
         st.caption(literal(entry.note), help=literal(entry.description))
     else:
-        st.caption(OWN[name])
-    (chooser.about_model if name == "model" else chooser.about_dataset)(chosen or default)
+        st.caption(UPLOADED if chosen in kept else OWN[name])
+    (about_model.button if name == "model" else chooser.about_dataset)(chosen or default)
     return chosen or default
 
 
@@ -164,20 +169,23 @@ def images(defaults: RunConfig) -> int:
 def _preview(home: Path, dataset: str) -> None:
     try:
         with st.spinner("Looking at the images…", show_time=False):
-            images = catalog.preview(dataset, home, PREVIEWED)
-            here = [image for image in images if catalog.image_path(dataset, image.image_id, home)]
-            pictures = [(image, thumbnail(home, dataset, image.image_id)) for image in here]
+            in_bucket = listing.in_bucket(dataset)
+            images = (remote.first_images if in_bucket else catalog.preview)(dataset, home, PREVIEWED) or ()
+            pictures = thumbnails(home, dataset, [image.image_id for image in images])
     except DataUnavailable as error:
         st.caption(literal(error))
         return
-    if not pictures:
-        made_later = "The first run makes these pictures." if images else "No preview: the images lie elsewhere."
-        st.caption(made_later)
+    if not images:
+        st.caption("No preview: the bucket has not answered yet.")
+        return
+    if dataset == listing.DIGITS and not any(pictures):
+        st.caption("The first run makes these pictures.")
         return
     with st.grid(PREVIEWED, min_column_width=40, gap="xxsmall", key="preview"):
-        for image, picture in pictures:
+        for image, picture in zip(images, pictures, strict=True):
             if picture is None:
-                st.caption("not readable", help=literal(image.image_id))
+                why = catalog.why_no_picture(dataset, image.image_id, home)
+                st.caption("no picture" if why else "not readable", help=literal(why or image.image_id))
             else:
                 st.image(picture, width="stretch", alt=plain(image.image_id))
 

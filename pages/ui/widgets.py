@@ -10,9 +10,10 @@ from typing import Literal
 
 import streamlit as st
 
+from inference.catalog import why_no_picture
 from inference.preflight import Verdict
 from inference.results import Metrics, Prediction, RunRecord
-from inference.setting_words import option_words, setting_text
+from inference.setting_words import dataset_words, option_words, setting_text
 from inference.store import RunSummary
 from inference.thumbnails import thumbnails
 from pages.ui import format
@@ -203,7 +204,7 @@ def run_label(run: RunSummary | RunRecord) -> str:
     config = run.config
     parts = [
         config.strategy,
-        f"{format.shortened(config.model, 30)} on {format.shortened(config.dataset, 30)}",
+        f"{format.shortened(config.model, 30)} on {format.shortened(dataset_words(config.dataset), 30)}",
         *(setting_text(name, config) for name in ("limit", "batch_size", "concurrency")),
         *option_words(config),
         format.moment(run.created_at),
@@ -221,8 +222,10 @@ def untrained_note(model: str) -> None:
 def gallery(home: Path, dataset: str, predictions: Sequence[Prediction], *, columns: int = 6, model: str = "") -> None:
     """Pictures with label, score and whether the label is right; for an unreadable image, the reason."""
     untrained_note(model)
+    image_ids = [prediction.image_id for prediction in predictions]
+    pictures = thumbnails(home, dataset, image_ids)
+    missing_note(home, dataset, image_ids, pictures)
     grid = st.grid(columns, min_column_width=112, gap="small")
-    pictures = thumbnails(home, dataset, [prediction.image_id for prediction in predictions])
     for prediction, data in zip(predictions, pictures, strict=True):
         with grid.cell():
             picture(data, prediction)
@@ -233,14 +236,24 @@ def disagreements(
     home: Path, dataset: str, pairs: Sequence[tuple[str, Sequence[tuple[str, Prediction | None]]]]
 ) -> None:
     """Pictures that got two answers: for each image id, who said what."""
+    image_ids = [image_id for image_id, _ in pairs]
+    pictures = thumbnails(home, dataset, image_ids)
+    missing_note(home, dataset, image_ids, pictures)
     grid = st.grid(4, min_column_width=160, gap="small")
-    pictures = thumbnails(home, dataset, [image_id for image_id, _ in pairs])
     for (image_id, answers), data in zip(pairs, pictures, strict=True):
         with grid.cell(), st.container(gap="xxsmall"):
             picture(data, Prediction(image_id))
             for who, prediction in answers:
                 st.caption(format.literal(who))
                 answer(prediction or Prediction(image_id, status="error", reason="not among its images"))
+
+
+def missing_note(home: Path, dataset: str, image_ids: Sequence[str], pictures: Sequence[bytes | None]) -> None:
+    """Say once why pictures are missing, where their files are not to be had."""
+    missing = [image_id for image_id, data in zip(image_ids, pictures, strict=True) if data is None]
+    why = next(filter(None, (why_no_picture(dataset, image_id, home) for image_id in missing)), None)
+    if why is not None:
+        st.caption(f":material/broken_image: {format.count(len(missing), 'picture')} not shown: {format.literal(why)}")
 
 
 def picture(data: bytes | None, prediction: Prediction) -> None:

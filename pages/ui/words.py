@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from inference.config import RunConfig
-from inference.setting_words import option_words, setting_text
+from inference.setting_words import dataset_words, option_words, setting_text
+
+FIRST_IMAGES = "the first images"
+DRAWN = "drawn by lot, seed "
+"""How a sample is written, by the widget and in the address."""
 
 WORDS: Mapping[str, str] = {
     "strategy": "strategy",
@@ -80,7 +84,7 @@ def summary_line(config: RunConfig) -> str:
     """Settings in one line: `digits · 100 images · batch 4 · 1 worker`; not yet fit for Markdown."""
     words = [config.model]
     if config.dataset != config.model:
-        words.append(config.dataset)
+        words.append(dataset_words(config.dataset))
     words += [setting_text(name, config) for name in ("limit", "batch_size", "concurrency")]
     return " · ".join(words + option_words(config))
 
@@ -94,8 +98,10 @@ def written(name: str, value: Any) -> str:
     """A setting's value as the address and the widgets write it."""
     if name == "threads" and value == 0:
         return "auto"
-    if name == "sample_seed" and value is None:
-        return "first"
+    if name == "sample_seed" and not isinstance(value, str):
+        return FIRST_IMAGES if value is None else f"{DRAWN}{value}"
+    if name == "dataset":
+        return dataset_words(value, in_full=True)
     if isinstance(value, tuple):
         return ", ".join(value)
     if isinstance(value, bool):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from benchmarks import fuzz
@@ -15,6 +18,16 @@ def test_every_seed_is_a_picture_before_it_is_damaged() -> None:
 
 def test_the_same_seed_damages_alike_and_another_differently() -> None:
     assert list(fuzz.files(60, 1)) == list(fuzz.files(60, 1)) != list(fuzz.files(60, 2))
+
+
+def test_the_files_can_be_written_into_a_folder_for_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["fuzz", "--into", str(tmp_path / "new"), "--files", "40", "--seed", "2"])
+
+    assert fuzz.main() == 0
+
+    written = sorted((tmp_path / "new").iterdir())
+    assert [path.read_bytes() for path in written] == list(fuzz.files(40, 2))
+    assert {path.suffix for path in written} == {".jpg"}
 
 
 def test_no_damaged_file_crashes_the_decoder_or_takes_all_memory() -> None:

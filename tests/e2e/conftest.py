@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,23 +85,51 @@ def app(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator[App
     wait_until(lambda: processes_of(status.engine_id) == [], seconds=10, what="all processes of the engine to be gone")
 
 
-@pytest.fixture
-def page(app: App):  # type: ignore[no-untyped-def]  # playwright is not imported where there is no browser
-    """A page of a fresh browser, which notes every request."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, one for all tests of a module."""
     sync_api = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("needs Debian's chromium")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(30_000)
-        page.on("request", lambda request: app.requests.append(request.url))
-        yield page
+        yield browser
         browser.close()
 
 
-def tick_first_run(page) -> None:  # type: ignore[no-untyped-def]  # playwright is not imported where there is no browser
+def visitor(browser: Any, **options: Any) -> Any:
+    """A page of somebody with cookies and storage of their own."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}, **options).new_page()
+    page.set_default_timeout(30_000)
+    return page
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page of a new visitor."""
+    page = visitor(browser)
+    yield page
+    page.context.close()
+
+
+def open_page(page: Any, address: str) -> None:
+    """Go to an address, and see a page without an error."""
+    page.goto(address)
+    page.get_by_test_id("stMain").get_by_role("heading").first.wait_for()
+    assert page.get_by_test_id("stException").count() == 0
+
+
+def in_address(page: Any, *texts: str) -> None:
+    """Wait until the address has all of these."""
+    wait_until(
+        lambda: all(text in page.evaluate("location.href") for text in texts),
+        seconds=20,
+        what=f"{texts} in the address",
+    )
+
+
+def tick_first_run(page: Any) -> None:
     """Select the first row of History's table, which draws itself on a canvas and takes clicks once it has.
 
     A click that comes too early is lost, so it is made again until the page says that a run is selected.

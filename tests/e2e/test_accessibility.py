@@ -1,6 +1,5 @@
 """Every page, light and dark, for people who use a keyboard or a screen reader: axe's rules, names, and Tab."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,10 @@ from typing import Any
 import pytest
 
 from inference.store import Store
-from tests.e2e.conftest import CHROMIUM_ARGUMENTS, serving
+from tests.e2e.conftest import serving, visitor
 from tests.engine.conftest import new_home
 from tests.pages import seed
 
-sync_api = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 DONE = """() => {
@@ -90,18 +88,11 @@ def seeded(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator[
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
-def page(request: pytest.FixtureRequest) -> Iterator[Any]:
+def page(request: pytest.FixtureRequest, browser: Any) -> Iterator[Any]:
     """A page of a browser whose owner prefers this theme."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
-        context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=request.param)
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        yield page
-        browser.close()
+    page = visitor(browser, color_scheme=request.param)
+    yield page
+    page.context.close()
 
 
 def paths(page: Any, seeded: Seeded) -> list[str]:
@@ -154,7 +145,7 @@ def test_axe_finds_nothing_serious_and_every_picture_and_chart_has_a_name(page: 
 
 def test_axe_finds_nothing_serious_where_one_picture_is_looked_at(page: Any, seeded: Seeded) -> None:
     open_page(page, f"{seeded.url}/predictions?run={seeded.one}&image=1")
-    sync_api.expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("dialog").wait_for()
 
     assert violations(page) == []
 

@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
@@ -10,7 +11,7 @@ import pytest
 
 from inference.config import STRATEGIES, RunConfig
 from tests.conftest import wait_until
-from tests.e2e.conftest import App, tick_first_run
+from tests.e2e.conftest import App, open_page, tick_first_run
 
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
@@ -21,17 +22,19 @@ ANSWER_MS = 150_000
 HEAVY = ("libtorch", "_raylet", "tokenizers")
 
 
-def open_page(page, app: App, path: str = "/") -> None:  # type: ignore[no-untyped-def]
-    page.goto(app.url + path)
-    expect(page.get_by_text("Batchscope", exact=True).first).to_be_visible()
+@pytest.fixture
+def page(page: Any, app: App) -> Any:
+    """A page that notes every request."""
+    page.on("request", lambda request: app.requests.append(request.url))
+    return page
 
 
-def nothing_is_broken(page) -> None:  # type: ignore[no-untyped-def]
+def nothing_is_broken(page: Any) -> None:
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
-def test_one_click_compares_and_the_answer_stays_after_a_reload_in_mid_run(page, app: App) -> None:  # type: ignore[no-untyped-def]
-    open_page(page, app)
+def test_one_click_compares_and_the_answer_stays_after_a_reload_in_mid_run(page: Any, app: App) -> None:
+    open_page(page, app.url)
     page.get_by_role("button", name="Compare naive and actor-based").click()
 
     expect(page.get_by_text(re.compile("Run 1 of 4"))).to_be_visible()
@@ -54,10 +57,10 @@ def test_one_click_compares_and_the_answer_stays_after_a_reload_in_mid_run(page,
     nothing_is_broken(page)
 
 
-def test_the_comparison_opens_with_both_sides_and_their_worker_timelines(page, app: App) -> None:  # type: ignore[no-untyped-def]
+def test_the_comparison_opens_with_both_sides_and_their_worker_timelines(page: Any, app: App) -> None:
     comparison_id = app.store.latest_comparison()[0].comparison_id
 
-    open_page(page, app, f"/compare?comparison={comparison_id}")
+    open_page(page, f"{app.url}/compare?comparison={comparison_id}")
 
     expect(page.get_by_text(re.compile("answers agree on 100 of 100"))).to_be_visible()
     expect(page.get_by_text("What happened when")).to_be_visible()
@@ -65,11 +68,11 @@ def test_the_comparison_opens_with_both_sides_and_their_worker_timelines(page, a
     nothing_is_broken(page)
 
 
-def test_the_ladder_is_watched_step_by_step_and_answered(page, app: App) -> None:  # type: ignore[no-untyped-def]
+def test_the_ladder_is_watched_step_by_step_and_answered(page: Any, app: App) -> None:
     configs = [RunConfig(strategy=strategy, limit=40) for strategy in STRATEGIES]
     app.store.enqueue(configs, compare=True)
 
-    open_page(page, app, "/ladder")
+    open_page(page, f"{app.url}/ladder")
     expect(page.get_by_text(re.compile(r"Run \d of 4: "))).to_be_visible(timeout=ANSWER_MS)
     expect(page.get_by_text(re.compile("as fast as naive")).first).to_be_visible(timeout=ANSWER_MS)
 
@@ -80,8 +83,8 @@ def test_the_ladder_is_watched_step_by_step_and_answered(page, app: App) -> None
     nothing_is_broken(page)
 
 
-def test_a_run_is_launched_from_its_address_watched_and_cancelled(page, app: App) -> None:  # type: ignore[no-untyped-def]
-    open_page(page, app, "/run?strategy=naive&model=resnet-50-untrained&limit=400&batch_size=2")
+def test_a_run_is_launched_from_its_address_watched_and_cancelled(page: Any, app: App) -> None:
+    open_page(page, f"{app.url}/run?strategy=naive&model=resnet-50-untrained&limit=400&batch_size=2")
     page.get_by_role("button", name="Run naive on 400 images").click()
     wait_until(lambda: "run=" in page.evaluate("location.href"), seconds=20, what="the run in the address")
     run_id = app.store.summaries(limit=1)[0].id
@@ -101,8 +104,8 @@ def test_a_run_is_launched_from_its_address_watched_and_cancelled(page, app: App
     nothing_is_broken(page)
 
 
-def test_history_holds_every_run_and_can_take_a_deletion_back(page, app: App) -> None:  # type: ignore[no-untyped-def]
-    open_page(page, app, "/history")
+def test_history_holds_every_run_and_can_take_a_deletion_back(page: Any, app: App) -> None:
+    open_page(page, f"{app.url}/history")
     expect(page.get_by_text(f"{app.store.count()} runs so far")).to_be_visible()
 
     tick_first_run(page)  # the newest
@@ -120,9 +123,9 @@ def test_history_holds_every_run_and_can_take_a_deletion_back(page, app: App) ->
 
 @pytest.mark.parametrize("width", [1280, 375])
 @pytest.mark.parametrize("path", ["/", "/run", "/ladder", "/compare", "/predictions", "/learn", "/history", "/replay"])
-def test_no_page_scrolls_sideways(page, app: App, path: str, width: int) -> None:  # type: ignore[no-untyped-def]
+def test_no_page_scrolls_sideways(page: Any, app: App, path: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    open_page(page, app, path)
+    open_page(page, f"{app.url}{path}")
     expect(page.get_by_test_id("stMain").get_by_role("heading").first).to_be_visible()
 
     overflow = page.evaluate(

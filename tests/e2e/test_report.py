@@ -1,8 +1,5 @@
 """Exported reports in a real browser without a network."""
 
-import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +9,8 @@ from inference.bundled.samples import ensure_samples
 from inference.export import export
 from inference.listing import samples_folder
 from inference.store import Store
+from tests.pages import seed
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "pages"))
-
-import seed  # found through the path above
-
-ARGUMENTS = ["--no-sandbox", "--headless", "--disable-background-networking", "--disable-gpu"]
 CHARTS_OF_A_COMPARISON = (
     "Line chart of images per second over time.",
     "Stacked bars of worker time by phase.",
@@ -42,18 +35,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         export(runs, home / "comparison.html")
         export(runs[0], home / "run.html")
     return {"comparison": home / "comparison.html", "run": home / "run.html"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

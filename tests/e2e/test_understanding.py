@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pytest
 from inference.history import History, Wanted
 from inference.store import Store
 from tests.conftest import wait_until
-from tests.e2e.conftest import CHROMIUM_ARGUMENTS, serving, tick_first_run
+from tests.e2e.conftest import in_address, open_page, serving, tick_first_run, visitor
 from tests.engine.conftest import new_home
 from tests.pages import seed
 
@@ -46,44 +45,6 @@ def library(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator
     ]
     with serving(home, BATCHSCOPE_NO_ENGINE="1") as (url, _):
         yield Library(url, store, five)
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Any) -> Any:
-    return visitor(browser)
-
-
-def visitor(browser: Any) -> Any:
-    """A page of somebody with cookies and storage of their own."""
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.set_default_timeout(30_000)
-    return page
-
-
-def open_page(page: Any, address: str) -> None:
-    page.goto(address)
-    expect(page.get_by_test_id("stMain").get_by_role("heading").first).to_be_visible()
-    expect(page.get_by_test_id("stException")).to_have_count(0)
-
-
-def in_address(page: Any, *texts: str) -> None:
-    """Wait until the address has all of these."""
-    wait_until(
-        lambda: all(text in page.evaluate("location.href") for text in texts),
-        seconds=20,
-        what=f"{texts} in the address",
-    )
 
 
 def test_five_runs_are_set_against_a_pinned_baseline_and_a_shared_link_shows_the_same(

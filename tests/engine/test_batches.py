@@ -19,8 +19,6 @@ from tests.inference.tiny import processor, resnet
 LIMIT, BATCH = 50, 8
 WHOLE_BATCHES = ("batched", "pipelined")
 NAMES = ("naive", *WHOLE_BATCHES)
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-MOBILENET, PHOTOS = SHARED / "models" / "mobilenet_v2_1.0_224", SHARED / "photos"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -282,36 +280,3 @@ def test_a_killed_worker_is_replaced_and_costs_no_image(lab: Lab, strategy: str)
     assert {span.worker for span in spans_of(record, "forward")} > {victim}
     assert all(runs_model(span.worker) for span in spans_of(record, "forward"))
     assert any("died" in message for message in record.messages)
-
-
-# -- photographs -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def photographs(lab: Lab) -> dict[str, RunRecord]:
-    """A trained model over photographs: one by one, in batches, and in batches at half the precision."""
-    for needed in (MOBILENET, PHOTOS):
-        if not needed.is_dir():
-            pytest.skip(f"there is no {needed.parent.name}/{needed.name} beside the project")
-    base = RunConfig(strategy="naive", model=str(MOBILENET), dataset=str(PHOTOS), limit=250, batch_size=32)
-    batches = base.with_(strategy="pipelined")
-    configs = {"naive": base, "float32": batches, "bfloat16": batches.with_(dtype="bfloat16", channels_last=True)}
-    return dict(zip(configs, lab.finish(*configs.values()), strict=True))
-
-
-def test_batches_of_photographs_score_as_they_do_one_by_one(photographs: dict[str, RunRecord]) -> None:
-    agreed = agreement(photographs["naive"], photographs["float32"])
-
-    assert_complete(photographs["float32"], len(photographs["naive"].predictions))
-    assert agreed.images > 200
-    assert agreed.agree == agreed.images
-    assert agreed.max_score_difference is not None
-    assert agreed.max_score_difference < 1e-3
-
-
-def test_bfloat16_agrees_on_99_of_100_photographs(photographs: dict[str, RunRecord]) -> None:
-    agreed = agreement(photographs["naive"], photographs["bfloat16"])
-
-    assert_complete(photographs["bfloat16"], agreed.images)
-    assert agreed.share is not None
-    assert agreed.share >= 0.99

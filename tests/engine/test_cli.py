@@ -2,12 +2,9 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -17,8 +14,8 @@ from inference.results import RunRecord
 from inference.store import Store
 from tests.conftest import wait_until
 from tests.engine.conftest import Lab, new_home, processes_of
+from tests.support.command_line import batchscope, document, started, succeeded
 
-ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 24
 GONE_WITHIN_S = 10.0
 RUN_KEYS = {"id", "state", "config", "hardware", "metrics", "predictions", "error"}
@@ -34,39 +31,6 @@ METRIC_KEYS = {
     "phases",
 }
 PREDICTION_KEYS = {"image_id", "label", "score", "status", "reason", "truth"}
-
-
-def started(home: Path, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "inference", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"BATCHSCOPE_HOME": str(home)},
-    )
-
-
-def batchscope(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    process = started(home, *arguments)
-    try:
-        out, err = process.communicate(timeout=150)
-    finally:
-        process.kill()
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def succeeded(home: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    done = batchscope(home, *arguments)
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr}"
-    return done
-
-
-def document(done: subprocess.CompletedProcess[str]) -> Any:
-    """The one JSON document on stdout, and nothing else."""
-    lines = done.stdout.splitlines()
-    assert len(lines) == 1, done.stdout[:500]
-    return json.loads(lines[0], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
 @pytest.fixture(scope="module")

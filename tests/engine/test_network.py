@@ -106,11 +106,3 @@ def test_a_run_with_a_model_of_the_hub_finishes_and_the_workers_ask_the_hub_noth
     assert network.hub.files_sent().count("config.json") == 2
     assert network.hub.files_sent().count("model.safetensors") == 1
     assert any((network.cache / "hub").glob("models--someone--digits/snapshots/*/model.safetensors"))
-
-
-def test_a_model_that_the_hub_does_not_have_fails_the_run_with_the_reason(network: Network) -> None:
-    (record,) = network.lab.finish(RunConfig(model="someone/nothing", limit=4))
-
-    assert record.state == "failed"
-    assert record.error == "The hub has no model someone/nothing, or it is private. Check the spelling."
-    assert record.spans == ()

@@ -16,7 +16,7 @@ from inference.results import RunRecord
 from tests.engine.conftest import Lab
 from tests.inference import tiny
 
-STRATEGIES = ("actor", "batched", "pipelined")
+STRATEGIES = ("naive", "actor", "batched", "pipelined")
 TYPED = ("a cat", "a dog", "a boat")
 IMAGES = 12
 
@@ -48,9 +48,9 @@ def test_an_ensemble_gives_one_answer_and_every_models_own(ensembles: dict[str, 
         assert prediction.score == pytest.approx(best_mean[1] / 2, abs=1e-4)  # the other model does not know the label
 
 
-@pytest.mark.parametrize("strategy", ["batched", "pipelined"])
+@pytest.mark.parametrize("strategy", STRATEGIES[1:])
 def test_an_ensembles_answers_are_the_same_in_every_strategy(ensembles: dict[str, RunRecord], strategy: str) -> None:
-    found = agreement(ensembles["actor"], ensembles[strategy])
+    found = agreement(ensembles["naive"], ensembles[strategy])
 
     assert (found.images, found.agree) == (IMAGES, IMAGES)
     assert found.max_score_difference is not None
@@ -69,12 +69,12 @@ def test_typed_labels_are_what_a_comparing_model_chooses_from(lab: Lab, tmp_path
     folder = tiny.compares_with_texts(tmp_path / "clip")
     configs = [RunConfig(strategy=strategy, model=folder, labels=TYPED, limit=6) for strategy in STRATEGIES]
 
-    one_by_one, batched, pipelined = lab.finish(*configs)
+    one_by_one, *others = records = lab.finish(*configs)
 
-    for record in (one_by_one, batched, pipelined):
+    for record in records:
         assert (record.state, record.error) == ("finished", None)
         assert {label for prediction in record.predictions for label, _ in prediction.top} == set(TYPED)
-    for record in (batched, pipelined):
+    for record in others:
         found = agreement(one_by_one, record)
         assert found.agree == 6
         assert (found.max_score_difference or 0) < 1e-3

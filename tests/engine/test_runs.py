@@ -1,4 +1,4 @@
-"""Runs on real Ray, with the bundled model and images of every kind."""
+"""Runs on real Ray, with the bundled model."""
 
 import itertools
 import json
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from PIL import Image
 
 from inference.bundled import DIGITS_MODEL_DIR
 from inference.config import RunConfig
@@ -105,32 +104,6 @@ def test_a_comparison_document_has_the_first_strategy_as_baseline(comparison: li
     assert document["speedup"]["actor"]["low"] <= document["speedup"]["actor"]["ratio"]
 
 
-@pytest.mark.parametrize("strategy", ["naive", "actor"])
-def test_a_bad_image_costs_only_itself(lab: Lab, tmp_path: Path, samples: Path, strategy: str) -> None:
-    good = sorted(samples.glob("*.jpg"))[:6]
-    for path in good:
-        os.link(path, tmp_path / path.name)
-    (tmp_path / "empty.jpg").touch()
-    (tmp_path / "truncated.jpg").write_bytes(good[0].read_bytes()[:2000])
-    (tmp_path / "text.jpg").write_text("no picture")
-    Image.open(good[0]).convert("CMYK").save(tmp_path / "cmyk.jpg")
-    os.mkfifo(tmp_path / "fifo.jpg")
-
-    (record,) = lab.finish(RunConfig(strategy=strategy, dataset=str(tmp_path), batch_size=4))
-
-    by_status = {p.image_id: (p.status, p.reason) for p in record.predictions}
-    assert record.state == "finished"
-    assert {name for name, (status, _) in by_status.items() if status == "error"} == {
-        "empty.jpg",
-        "truncated.jpg",
-        "text.jpg",
-    }
-    assert by_status["empty.jpg"] == ("error", "the file is empty")
-    assert by_status["cmyk.jpg"] == ("ok", None)
-    assert len(by_status) == 10
-    assert any("1 entries were skipped" in message for message in record.messages)
-
-
 def test_a_batch_larger_than_the_data_set_works_and_says_so(lab: Lab) -> None:
     (record,) = lab.finish(RunConfig(limit=10, batch_size=64))
 
@@ -145,14 +118,6 @@ def test_a_run_that_does_not_fit_fails_with_the_sum_and_starts_nothing(lab: Lab)
     assert record.error is not None
     assert "256 workers × 1 CPU + 1 for reading" in record.error
     assert record.spans == ()
-
-
-def test_an_empty_folder_fails_with_the_reason(lab: Lab, tmp_path: Path) -> None:
-    (record,) = lab.finish(RunConfig(dataset=str(tmp_path)))
-
-    assert record.state == "failed"
-    assert record.error is not None
-    assert "holds no images" in record.error
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 from inference import catalog, checkpoints, listing
 from inference.bundled import DIGITS_MODEL_DIR
 from inference.errors import DataUnavailable
-from tests.inference.test_checkpoints import find, hub_environment
 from tests.support import bucket, hub, silence
+from tests.support.hub_client import find, hub_environment
 
 RESNET = checkpoints.RESNET_50
 SLOWEST_CALL_S = 0.2

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from inference import survey
+from inference import listing, survey
 from inference.bundled.samples import ensure_samples
 from inference.errors import DataUnavailable
 from inference.survey import Range
@@ -28,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_is_counted_measured_and_looked_at(folder: Path, tmp_path: Path) -> None:
     found = survey.survey(str(folder), tmp_path)
 
-    assert (found.images, found.looked_at, found.skipped) == (3, 3, 0)
+    assert (found.images, found.looked_at, found.skipped) == (3, 3, ())
     assert found.size_bytes == sum(path.stat().st_size for path in folder.rglob("*.*"))
     assert found.formats == {"JPEG": 1, "PNG": 1, "GIF": 1}
     assert found.widths == Range(least=20, median=40, most=80)
@@ -96,3 +98,40 @@ def test_a_bucket_is_counted_whole_and_a_few_of_its_images_are_fetched(
 def test_nothing_to_look_at_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataUnavailable, match="There is no folder"):
         survey.survey(str(tmp_path / "gone"), tmp_path)
+
+
+def test_what_is_passed_over_is_named_with_its_reason(folder: Path, tmp_path: Path) -> None:
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+
+    found = survey.survey(str(folder), tmp_path)
+
+    assert [(entry.name, entry.reason) for entry in found.skipped] == [
+        ("gone.jpg", "a link to a file that is not there")
+    ]
+    assert (found.images, found.num_skipped) == (3, 1)
+
+
+def test_a_file_that_cannot_be_opened_is_told_in_the_words_of_a_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "first.jpg").write_bytes(b"")
+    spread = survey._spread
+
+    def vanishing(items: Sequence[Any], number: int) -> Sequence[Any]:
+        (folder / "first.jpg").unlink(missing_ok=True)  # between listing and looking
+        return spread(items, number)
+
+    monkeypatch.setattr(survey, "_spread", vanishing)
+
+    assert survey.survey(str(folder), tmp_path).unreadable == (
+        ("first.jpg", "the file could not be read: No such file or directory"),
+    )
+
+
+def test_samples_that_are_not_made_yet_are_made_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey, "SAMPLE_COUNT", 3)
+    monkeypatch.setattr(listing, "SAMPLE_COUNT", 3)
+
+    found = survey.survey("digits", tmp_path)
+
+    assert (found.images, found.unreadable) == (3, ())

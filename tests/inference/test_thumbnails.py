@@ -102,8 +102,12 @@ def test_a_picture_that_is_gone_has_no_thumbnail(home: Path, folder: Path) -> No
     assert thumbnail(home, str(folder / "gone"), "wide.jpg") is None
 
 
-def test_a_picture_in_a_bucket_has_no_thumbnail(home: Path) -> None:
-    assert thumbnail(home, "imagenette", "n01440764/x.JPEG") is None
+def test_a_file_that_is_too_large_for_an_image_is_not_read(home: Path, folder: Path) -> None:
+    with open(folder / "huge.jpg", "wb") as file:
+        file.truncate(10 * 1024**3)
+
+    assert thumbnail(home, str(folder), "huge.jpg") is None
+    assert picture(home, str(folder), "huge.jpg") is None
 
 
 def test_an_address_as_data_set_has_no_thumbnail(home: Path) -> None:

@@ -1,17 +1,17 @@
-"""What lies behind the name of a data set or model."""
+"""What lies behind the name of a data set."""
 
 from __future__ import annotations
 
 import io
-import shutil
+import re
 from pathlib import Path
 
 import pytest
 from conftest import OpenPage, words
 from PIL import Image
+from streamlit.testing.v1 import AppTest
 from test_run import press
 
-from inference.bundled import DIGITS_MODEL_DIR
 from inference.store import Store
 
 
@@ -24,6 +24,12 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
+def listed(app: AppTest) -> dict[str, str]:
+    """The names and reasons that a dialog lists, as a person reads them."""
+    text = re.sub(r"\\(.)", r"\1", words(app))
+    return dict(re.findall(r"^- \*\*(.*)\*\* (.*)$", text, re.MULTILINE))
+
+
 def test_looking_inside_a_data_set_counts_shows_and_names_what_is_broken(open_page: OpenPage, folder: Path) -> None:
     app = open_page("run", {"dataset": str(folder)})
 
@@ -32,8 +38,33 @@ def test_looking_inside_a_data_set_counts_shows_and_names_what_is_broken(open_pa
     cards = {metric.label: metric.value for metric in app.metric}
     assert (cards["Images"], cards["Formats"], cards["Not readable"]) == ("2", "JPEG 1", "1 of 2")
     assert "**1 label** cats 1" in words(app)
-    assert list(app.dataframe[0].value["image"]) == ["broken.jpg"]
-    assert list(app.dataframe[0].value["reason"]) == ["not an image of a known format"]
+    assert listed(app) == {"broken.jpg": "not an image of a known format"}
+
+
+def test_of_several_formats_each_is_counted(open_page: OpenPage, folder: Path) -> None:
+    for number in range(2):
+        Image.new("RGB", (8, 8)).save(folder / f"{number}.png")
+    app = open_page("run", {"dataset": str(folder)})
+
+    press(app, "Look inside")
+
+    assert "**2 formats** PNG 2, JPEG 1" in words(app)
+
+
+def test_looking_inside_names_what_is_passed_over_and_why(open_page: OpenPage, folder: Path) -> None:
+    (folder / "circle.jpg").symlink_to("circle.jpg")
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+    app = open_page("run", {"dataset": str(folder)})
+
+    press(app, "Look inside")
+
+    assert listed(app) == {
+        "broken.jpg": "not an image of a known format",
+        "circle.jpg": "links in a circle",
+        "gone.jpg": "a link to a file that is not there",
+    }
+    assert "**2 entries are passed over**, not among the images" in words(app)
+    assert next(metric.value for metric in app.metric if metric.label == "Images") == "2"
 
 
 def test_looking_inside_nothing_says_why(open_page: OpenPage, tmp_path: Path) -> None:
@@ -42,27 +73,6 @@ def test_looking_inside_nothing_says_why(open_page: OpenPage, tmp_path: Path) ->
     press(app, "Look inside")
 
     assert any("There is no folder" in error.value for error in app.error)
-
-
-def test_the_card_of_a_model_tells_what_it_is(open_page: OpenPage, tmp_path: Path) -> None:
-    shutil.copytree(DIGITS_MODEL_DIR, tmp_path / "mine")
-    app = open_page("run", {"model": str(tmp_path / "mine")})
-
-    press(app, "About this model")
-
-    cards = {metric.label: metric.value for metric in app.metric}
-    assert cards["Parameters"].endswith("million")
-    assert "ResNetForImageClassification" in words(app)
-    assert "**10 labels** zero, one" in words(app)
-
-
-def test_a_model_that_may_not_be_loaded_says_why(open_page: OpenPage, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"architectures": ["BertModel"]}', encoding="utf-8")
-    app = open_page("run", {"model": str(tmp_path)})
-
-    press(app, "About this model")
-
-    assert any("is not an image classifier" in error.value for error in app.error)
 
 
 def test_an_upload_is_kept_and_chosen(open_page: OpenPage, store: Store) -> None:

@@ -149,3 +149,24 @@ def test_milliseconds_have_three_significant_digits() -> None:
 
 def test_a_sentence_begins_with_a_capital_and_keeps_all_others() -> None:
     assert format.sentence_case("load once, then OpenVINO") == "Load once, then OpenVINO"
+
+
+def test_a_name_in_a_sentence_stays_isolated_when_the_sentence_is_made_literal() -> None:
+    sentence = f"{format.shortened('שלום.jpg')} on {format.plain('مرحبا')}"
+
+    assert format.literal(sentence).replace("\\", "") == "\u2068שלום.jpg\u2069 on \u2068مرحبا\u2069"
+
+
+def test_an_isolate_that_is_not_closed_is_spelled_out() -> None:
+    assert [format.plain(text) for text in ("a\u2068b", "a\u2069b\u2068c")] == ["a⟨U+2068⟩b", "a⟨U+2069⟩b⟨U+2068⟩c"]
+    cut = format.shortened(f"{'a' * 50}\u2068{'b' * 50}\u2069", 30)
+    assert cut.startswith("aaa")
+    assert cut.endswith("bbb⟨U+2069⟩")
+
+
+def test_a_badge_is_given_brackets_that_streamlit_escapes() -> None:
+    assert format.in_badge(":red[x]") == ":\u2060red[x]".replace(":", "\\:")
+
+
+def test_lines_keep_their_spaces_and_spell_out_what_is_invisible() -> None:
+    assert format.lines_("a  b\n\tc\x1b[31m\u202ed") == "a  b\n        c⟨U+001B⟩[31m⟨U+202E⟩d"

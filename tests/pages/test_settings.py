@@ -251,7 +251,7 @@ def test_a_seed_from_the_address_or_the_form_draws_the_sample(open_page: OpenPag
     assert launched(app, store).sample_seed == 41
 
     app = open_page("run")
-    app.get_by_key("sample_seed").select("3").run()
+    app.get_by_key("sample_seed").select("drawn by lot, seed 3").run()
     assert launched(app, store).sample_seed == 3
 
 
