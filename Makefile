@@ -10,13 +10,13 @@ run: .venv/installed
 
 install: .venv/dev
 
-# Engines by themselves, because what they measure wants the machine's cores; the rest on two processes.
+# First what wants the machine for itself; the rest, engines among them, in two processes.
 test: .venv/dev
-	$(BIN)/python -m pytest tests/engine
-	$(BIN)/python -m pytest -m "not e2e" tests --ignore tests/engine --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m alone tests
+	$(BIN)/python -m pytest -m "not alone and not e2e" tests --numprocesses 2 --dist loadfile
 
 e2e: .venv/dev
-	$(BIN)/python -m pytest -m e2e tests/e2e
+	$(BIN)/python -m pytest -m e2e tests/e2e --numprocesses 2 --dist loadfile
 
 check: .venv/dev
 	$(BIN)/ruff check .

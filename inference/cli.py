@@ -76,9 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     dataset.set_defaults(command=commands.dataset)
 
     model = subparsers.add_parser("model", help="what a model is and what one image costs it, before it is run")
-    model.add_argument(
-        "model", metavar="NAME", help="as with run --model; no weights are fetched"
-    )
+    model.add_argument("model", metavar="NAME", help="as with run --model; no weights are fetched")
     _add_json(model)
     model.set_defaults(command=commands.model)
 

@@ -57,7 +57,7 @@ class ForwardCost:
 def count(settings: Settings, *, timeout_s: float = TIMEOUT_S) -> ForwardCost:
     """Count a model from its settings; takes seconds, at most `timeout_s`. If it fails, its `reason` says why."""
     try:
-        with tempfile.TemporaryDirectory(prefix="batchscope-") as folder:
+        with tempfile.TemporaryDirectory(prefix="batchscope-count-") as folder:
             for name, text in settings:
                 Path(folder, name).write_text(text, encoding="utf-8")
             return _counted(folder, timeout_s)

@@ -287,7 +287,8 @@ class Execution:
             nonlocal told_at
             if time.monotonic() - told_at > SAVE_S:
                 told_at = time.monotonic()
-                self._say(f"downloading the model: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+                megabytes = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
+                self._say(f"downloading the model: {megabytes}" if total else "asking the hub for the model")
 
         return tell
 

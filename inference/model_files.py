@@ -18,6 +18,8 @@ COMPARING = ("CLIPModel", "SiglipModel")
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _SETTINGS = (*PREPROCESSORS, "tokenizer_config.json")
 """Where a model may ask for code of its own, besides `config.json`."""
+_KERNELS = ("attn_implementation", "_attn_implementation", "experts_implementation")
+"""Where a configuration may ask for compiled code of the hub, as `owner/kernel` (Transformers 5.23)."""
 _LOADED = (f"model{WEIGHTS}", f"model{WEIGHTS}.index.json")
 """Either of them Transformers looks for, before it looks for pickled weights."""
 
@@ -89,11 +91,12 @@ def check_config(text: bytes, model: str, *, zero_shot: bool = False) -> None:
 
 def settings(text: bytes, name: str, model: str) -> dict[str, Any]:
     """Settings as data. Raises `ModelUnavailable` if they are none, or want code of the model's own, at any depth."""
-    own_code = False
+    own_code = ""
 
     def look(found: dict[str, Any]) -> dict[str, Any]:
         nonlocal own_code
-        own_code |= "auto_map" in found
+        wanted = [name for name in _KERNELS if "/" in str(found.get(name, ""))]
+        own_code = own_code or ("auto_map" if "auto_map" in found else next(iter(wanted), ""))
         return found
 
     try:
@@ -103,7 +106,7 @@ def settings(text: bytes, name: str, model: str) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise ModelUnavailable(f"The {name} of {model} cannot be read: it holds no settings.")
     if own_code:
-        raise ModelUnavailable(f"{model} brings its own code (auto_map), which is never run here. Choose another.")
+        raise ModelUnavailable(f"{model} brings its own code ({own_code}), which is never run here. Choose another.")
     return read
 
 

@@ -1,4 +1,4 @@
-"""A folder with a checkpoint → a classifier in memory. The only module that imports torch and transformers.
+"""A folder with a checkpoint → a classifier in memory. Imports torch and transformers.
 
 It is imported inside workers, never in the web server nor in the engine itself.
 """
@@ -63,7 +63,15 @@ def load_pipeline(
     """The classification pipeline of a checkpoint, as a Transformers user would build it; zero-shot with `labels`."""
     check_place(Path(folder))
     task = "zero-shot-image-classification" if labels else "image-classification"
-    pipe = transformers.pipeline(task, model=folder, device=device, dtype=getattr(torch, dtype))
+    pipe = transformers.pipeline(
+        task,
+        model=folder,
+        device=device,
+        dtype=getattr(torch, dtype),
+        # `model_files` has looked for code and pickles; this is the second lock.
+        trust_remote_code=False,
+        model_kwargs={"use_safetensors": True},
+    )
     if compiled:
         pipe.model = torch.compile(pipe.model)
     return pipe
@@ -106,7 +114,7 @@ def classify_one(
 def load_processor(folder: str) -> Any:
     """The checkpoint's own image processor, the one that `load_pipeline` uses."""
     check_place(Path(folder))
-    return transformers.AutoImageProcessor.from_pretrained(folder)
+    return transformers.AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
 
 
 def processed(processor: Any, image: Image.Image) -> np.ndarray:
@@ -249,7 +257,9 @@ class Classifier:
 
             model = zero_shot.load(folder, labels, weights)
         else:
-            model = transformers.AutoModelForImageClassification.from_pretrained(folder, dtype=weights)
+            model = transformers.AutoModelForImageClassification.from_pretrained(
+                folder, dtype=weights, trust_remote_code=False, use_safetensors=True
+            )
         model = model.eval().to(self.device)
         self._config = model.config
         raw = geometry is not None

@@ -60,10 +60,11 @@ def filesystem(anonymous: bool, region: str | None = None) -> fs.S3FileSystem:
     key = (anonymous, region, address, *(os.environ.get(name) for name in _SETTINGS))
     # Once for all threads: Arrow makes none before all questions of this process are answered (26.0), also those that
     # we have given up.
-    with _making:
-        if key not in _made:
-            _made[key] = answer(lambda: _filesystem(anonymous, region, address))
-        return _made[key]
+    if key not in _made:
+        with _making:
+            if key not in _made:
+                _made[key] = answer(lambda: _filesystem(anonymous, region, address))
+    return _made[key]
 
 
 def _filesystem(anonymous: bool, region: str | None, address: str | None) -> fs.S3FileSystem:

@@ -52,8 +52,10 @@ class ZeroShotClassifier(nn.Module):
 
 def load(folder: str, labels: Sequence[str], dtype: torch.dtype) -> ZeroShotClassifier:
     """The model of a checkpoint with its texts encoded; needs the checkpoint's tokenizer."""
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    model = transformers.AutoModelForZeroShotImageClassification.from_pretrained(folder, dtype=dtype).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model = transformers.AutoModelForZeroShotImageClassification.from_pretrained(
+        folder, dtype=dtype, trust_remote_code=False, use_safetensors=True
+    ).eval()
     # As the pipeline does it: SigLIP was trained on texts of one length.
     padding = {"padding": "max_length", "max_length": 64, "truncation": True} if _scores_by_itself(model) else {}
     sentences = [TEMPLATE.format(label) for label in labels]

@@ -78,6 +78,7 @@ def _show_card(model: str) -> None:
             found = _card(str(state.store().home), checkpoints.absolute(model))
     except BatchscopeError as error:
         st.error(literal(error), icon=":material/error:")
+        _close()  # with the next page: a hub that is silent is not asked again with each
         return
     st.markdown(f"**{literal(found.architecture)}**", help="The class of Transformers that it is.")
     known = _counts().known(found.settings) is not None

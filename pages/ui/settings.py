@@ -36,7 +36,7 @@ OWN: Mapping[str, str] = {
     "model": "Your own: a model id on the Hugging Face hub, or a folder on this machine.",
     "dataset": "Your own: a folder, a pattern, a CSV or Parquet list, or a bucket.",
 }
-UPLOADED = "Uploaded here, and kept on this machine until somebody removes it."
+UPLOADED = "It is kept on this machine until somebody removes it."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ def named(name: str, home: Path, defaults: RunConfig) -> str:
     if entry is not None:
         st.caption(literal(entry.note), help=literal(entry.description))
     else:
-        st.caption(UPLOADED if chosen in kept else OWN[name])
+        st.caption(literal(f"{written(name, chosen)}. {UPLOADED}") if chosen in kept else OWN[name])
     (about_model.button if name == "model" else chooser.about_dataset)(chosen or default)
     return chosen or default
 

@@ -17,6 +17,8 @@ from inference.supervisor import Supervisor, engine_alive
 from tests.conftest import wait_until
 from tests.engine.conftest import Lab, new_home, processes_of
 
+pytestmark = pytest.mark.alone
+
 SLOW = RunConfig(model="resnet-50-untrained", limit=400, batch_size=4)
 QUICK = RunConfig(limit=20)
 

@@ -17,6 +17,8 @@ from tests.conftest import wait_until
 from tests.engine.conftest import Lab
 from tests.engine.test_cli import document, succeeded
 
+pytestmark = pytest.mark.alone
+
 MEASURED_WITHIN_S = 150.0
 
 

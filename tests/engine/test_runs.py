@@ -21,6 +21,8 @@ from inference.results import RunRecord, metrics, model_workers
 from tests.conftest import wait_until
 from tests.engine.conftest import Lab, processes_of
 
+pytestmark = pytest.mark.alone
+
 LIMIT, BATCH = 100, 4
 SLOW = RunConfig(model="resnet-50-untrained", limit=60, batch_size=4)
 

@@ -197,16 +197,22 @@ def test_the_command_line_takes_no_other_address(tmp_path: Path, dataset: str) -
 
 
 @pytest.fixture
-def nobody_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A home folder for pages; that nobody was asked for anything is checked afterwards."""
+def page_server(tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unreliable]:
+    """What pages in this process ask for images."""
     with bucket.serving() as served, unreliable.in_front_of(served.url) as server:
+        served.put_photographs("digits", sorted(samples.glob("*.jpg"))[:5])
         clean(monkeypatch, server.url)
         monkeypatch.setenv("BATCHSCOPE_HOME", str(tmp_path / "home"))
         monkeypatch.setenv("BATCHSCOPE_NO_ENGINE", "1")
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        yield Store(tmp_path / "home")
-        theirs = [request for request in server.requests if "imagenette2" not in request]  # the catalogue's own
-        assert theirs == []
+        yield server
+
+
+@pytest.fixture
+def nobody_asks(page_server: Unreliable, tmp_path: Path) -> Iterator[Store]:
+    """A home folder for pages; that nobody was asked for anything is checked afterwards."""
+    yield Store(tmp_path / "home")
+    assert [request for request in page_server.requests if "imagenette2" not in request] == []  # the catalogue's own
 
 
 def page(name: str, **query: str) -> AppTest:
@@ -243,3 +249,23 @@ def test_the_pages_of_a_run_from_elsewhere_ask_nobody(nobody_asks: Store, tmp_pa
         ("replay", {"run": run_id}),
     ):
         assert not page(name, **query).exception, name
+
+
+def test_the_form_shows_the_first_pictures_of_a_bucket_and_says_why_one_is_missing(page_server: Unreliable) -> None:
+    page_server.let("0001_", DENIED)
+
+    app = page("run", dataset=FOLDER)
+
+    assert not app.exception
+    assert len(app.get("image")) == 3
+    (missing,) = (caption for caption in app.caption if caption.value == "no picture")
+    assert "access denied" in missing.help
+
+
+def test_the_form_says_why_a_bucket_has_no_pictures(page_server: Unreliable) -> None:
+    page_server.let("", DENIED)
+
+    app = page("run", dataset=FOLDER)
+
+    assert not app.exception
+    assert any(literal("could not be listed: access denied") in caption.value for caption in app.caption)

@@ -288,9 +288,9 @@ def forged(app: AppTest, key: str, value: str | list[str]) -> None:
     app._run(states)
 
 
-CHOSEN = ("batch_size", "limit", "concurrency", "threads", "cpus_per_worker", "strategy", "dtype", "backend")
+CHOSEN = ("batch_size", "limit", "threads", "cpus_per_worker", "strategy", "backend")
 SENT = [
-    *((name, sent) for name in CHOSEN for sent in (["1000000000"], ["x"], [], ["0", "-1"], ["NaN"], ["<script>"])),
+    *((name, sent) for name in CHOSEN for sent in (["1000000000"], [], ["NaN", "-1"])),
     *(("sample_seed", sent) for sent in ("-1", "x", "1e9", "9" * 5000, "drawn by lot, seed -1")),
     *(("labels", sent) for sent in ("one", "a,a", ",".join(map(str, range(1001))))),
     *(("members", sent) for sent in ("digits,digits", "/etc", ",".join(f"m{number}" for number in range(8)))),

@@ -55,6 +55,7 @@ def test_a_missing_local_folder_is_refused(tmp_path: Path) -> None:
         ({"config.json": b"\xff\xfe"}, "cannot be read"),
         ({"config.json": config(architectures=None)}, "its architecture is nothing that it names"),
         ({"config.json": config(auto_map={}), "model.safetensors": b""}, "brings its own code"),
+        ({"config.json": config(attn_implementation="owner/kernel"), "model.safetensors": b""}, "brings its own code"),
         ({"config.json": config(), "model.bin": b"", "preprocessor_config.json": b"{}"}, "no safetensors weights"),
         (
             {"config.json": config(), "other.safetensors": b"", "model.bin": b"", "preprocessor_config.json": b"{}"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import seed
@@ -30,10 +29,10 @@ def notes(app: AppTest) -> dict[str, str]:
     return {metric.label: metric.delta.replace("\\", "") for metric in app.metric}
 
 
-def counted(app: AppTest, done: Callable[[AppTest], bool] = lambda app: COUNTING not in words(app)) -> AppTest:
+def counted(app: AppTest) -> AppTest:
     """The page once the count has come to its end; a browser draws it again by itself."""
     deadline = time.monotonic() + PATIENCE_S
-    while not done(app) and time.monotonic() < deadline:
+    while COUNTING in words(app) and time.monotonic() < deadline:
         time.sleep(0.1)
         app.run()
     return app
