@@ -27,7 +27,7 @@ MOST_FOLDERS = 1_000
 LISTED_S = 300.0
 """For everything below one folder: a request brings a thousand names."""
 PIECE_BYTES = 512 * 1024
-"""One request brings so much of an object: a connection is slow, not dead, while another one comes every 9 s."""
+"""One request brings so much of an object: a line is slow, not dead, while the next comes within `s3.ANSWER_S`."""
 MOST_SILENCES = 8
 SILENT_S = 30.0
 """A bucket that has not answered so often in a row is not asked for so many seconds."""

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 if TYPE_CHECKING:
     from pyarrow import fs
 
-ANSWER_S = 9.0
+ANSWER_S = 8.0
 """For each answer, or piece of an object, as a person sees it. Arrow's own limit begins anew with every try and with
 every byte (26.0): a server that sends one byte a second would be waited for until it is done."""
 

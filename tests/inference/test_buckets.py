@@ -285,7 +285,7 @@ def test_an_endpoint_that_never_answers_is_given_up_within_ten_seconds(monkeypat
     with silence.never_answering() as url:
         clean(monkeypatch, url)
 
-        assert "could not be listed: no answer within 9 s" in refused(listing.IMAGENETTE)
+        assert "could not be listed: no answer within 8 s" in refused(listing.IMAGENETTE)
 
 
 def test_a_server_whose_name_nobody_knows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,7 @@ def test_the_slider_winds_to_any_second(open_page: OpenPage, store: Store) -> No
     assert clock_of(app)[1].position_s == 3.0
 
 
+@pytest.mark.alone  # a page that takes seconds is behind for another reason
 def test_a_browser_that_is_behind_does_not_wind_a_playing_replay_back(open_page: OpenPage, store: Store) -> None:
     seed.comparison(store)
     app = set_clock(open_page("replay"), position_s=4.0, seen_s=time.monotonic())
