@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -273,9 +274,15 @@ def test_no_name_does_anything_in_a_chart_and_its_tooltips(guarded: Any, hostile
     boxes = guarded.locator("[data-testid=stVegaLiteChart] .mark-rect path")
     tooltip = guarded.locator("#vg-tooltip-element.visible")
     told = ""
-    for place in range(3):
+
+    def told_of(place: int) -> bool:
+        guarded.mouse.move(0, 0)
         boxes.nth(place).hover(position={"x": 4, "y": 4}, force=True)  # beside its number
-        tooltip.wait_for()
+        guarded.wait_for_timeout(300)  # a chart that is drawn anew meanwhile hears no pointer: it comes again
+        return tooltip.count() == 1 and tooltip.is_visible()
+
+    for place in range(3):
+        wait_until(partial(told_of, place), seconds=20, what="a tooltip")
         told += tooltip.inner_text()
 
     assert [name for name in HOSTILE[:12] if plain(name) in told]
