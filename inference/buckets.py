@@ -10,30 +10,23 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from operator import itemgetter
-from threading import Event, Lock
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import Any
 
 from inference import s3
 from inference.errors import DataUnavailable
 from inference.images import EXTENSIONS, check_file_size
 
-if TYPE_CHECKING:
-    from pyarrow import fs
-
 SCHEME = "s3://"
-MOST_FOLDERS = 1_000
-"""So many are listed one after the other; whatever lies below a folder that has more is listed at once."""
-LISTED_S = 300.0
-"""For everything below one folder: a request brings a thousand names."""
 PIECE_BYTES = 512 * 1024
-"""One request brings so much of an object: a line is slow, not dead, while the next comes within `s3.ANSWER_S`."""
+"""One piece of an object: a line is slow, not dead, while the next one comes within `s3.ANSWER_S`."""
 MOST_SILENCES = 8
 SILENT_S = 30.0
 """A bucket that has not answered so often in a row is not asked for so many seconds."""
+_TRIES = 3
+"""A transfer that breaks off is begun again."""
 
 _ADDRESS = re.compile(r"s3://(?P<anonymous>anonymous@)?(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?P<key>/.*)?", re.S)
-_FORBIDDEN = re.compile(r"denied|credentials")
 _NO_BUCKET = re.compile(r"[0-9.]+|localhost")
 """Amazon has no bucket whose name looks like the address of a machine."""
 
@@ -72,7 +65,7 @@ class Address:
 
     @property
     def path(self) -> str:
-        """As Arrow's file system takes it: `bucket/folder`."""
+        """`bucket/folder`."""
         return f"{self.bucket}/{self.key}" if self.key else self.bucket
 
     @property
@@ -90,78 +83,52 @@ class Stored:
     size_bytes: int
 
 
-def stored(
-    address: Address, *, region: str | None = None, on_skip: Callable[[str, str], None] = lambda name, reason: None
-) -> Iterator[Stored]:
+def stored(address: Address, *, on_skip: Callable[[str, str], None] = lambda name, reason: None) -> Iterator[Stored]:
     """The images below an address by key, as they are found: whoever takes the first few waits for no others.
 
     `on_skip` is told the name of what cannot be read, and the reason. Hidden files and folders are passed over. Raises
-    `DataUnavailable`, within ten seconds where nobody answers.
+    `DataUnavailable`, within ten seconds of the last answer where nobody answers.
     """
-    found = False
+    anything = found = False
     try:
-        for entry in _walk(_answering(address, region), address.path):
-            key = entry.path.removeprefix(f"{address.path}/")
+        for key, size_bytes in _objects(address):
+            anything = True
+            if key.endswith("/") or not key:
+                continue  # what some programs put where a folder begins
             if not _is_plain(key):
                 on_skip(key, "a part of its name is empty or dots, so it cannot be asked for")
             elif key.lower().endswith(EXTENSIONS) and not any(part.startswith(".") for part in key.split("/")):
                 found = True
-                yield Stored(key=key, size_bytes=entry.size)
+                yield Stored(key=key, size_bytes=size_bytes)
+        if address.key and not anything:
+            _require_folder(address)
     except OSError as error:
         raise DataUnavailable(_why_not_listed(address, error)) from error
     if not found:
         raise DataUnavailable(f"s3://{address.path} holds no images: looked for {', '.join(EXTENSIONS)}.")
 
 
-def _answering(address: Address, region: str | None) -> fs.S3FileSystem:
-    """The connection to a bucket, once somebody has answered there.
+def _objects(address: Address) -> Iterator[tuple[str, int]]:
+    """Keys, relative to the address, and bytes of everything below it, as S3 has them: by key, a thousand at a time.
 
-    Listing may take minutes, so it cannot tell that a server is dead; a small question can. What is answered does not
-    matter: whoever may list a folder need not be allowed to ask for one object.
+    Each thousand is asked for when the one before is used up, and has its own time to come.
     """
-    try:
-        found = s3.asked(
-            address.bucket,
-            address.anonymous,
-            region,
-            lambda files: s3.answer(lambda: files.get_file_info(address.path)),
-        )
-    except OSError as error:
-        if s3.is_silence(error):
-            raise
-    else:
-        if found.is_file and address.key.lower().endswith(EXTENSIONS):
-            raise DataUnavailable(f"s3://{address.path} is one object: give the folder that it lies in.")
-    return s3.connection(address.bucket, address.anonymous, region)
+    below = f"{address.key}/" if address.key else ""
+    lister = s3.client(address.anonymous).get_paginator("list_objects_v2")
+    pages = iter(lister.paginate(Bucket=address.bucket, Prefix=below))
+    while page := s3.answer(lambda: next(pages, None)):
+        for found in page.get("Contents", ()):
+            yield found["Key"].removeprefix(below), found["Size"]
 
 
-def _walk(files: fs.S3FileSystem, root: str) -> Iterator[fs.FileInfo]:
-    """The objects below a folder by key; each folder is listed when its turn comes, unless there are too many."""
-    left = MOST_FOLDERS
-    waiting: list[fs.FileInfo | str] = [root]
-    while waiting:
-        entry = waiting.pop()
-        if not isinstance(entry, str):
-            yield entry
-            continue
-        inside = _listed(files, entry, recursive=False)
-        folders = [each for each in inside if not each.is_file]
-        # A folder without a name is called like the one that it lies in.
-        if len(folders) > left or any(each.path == entry for each in folders):
-            folders, inside = [], _listed(files, entry, recursive=True)
-        left -= len(folders)
-        below = [(f"{each.path}/", each.path) for each in folders if not each.base_name.startswith(".")]
-        objects = [(each.path, each) for each in inside if each.is_file]
-        waiting += [each for _, each in sorted([*below, *objects], key=itemgetter(0), reverse=True)]
+def _require_folder(address: Address) -> None:
+    """Raises what an address below which there is nothing deserves: it may be an object, or not exist."""
+    files = s3.client(address.anonymous)
+    s3.answer(lambda: files.head_object(Bucket=address.bucket, Key=address.key))
+    raise DataUnavailable(f"s3://{address.path} is one object: give the folder that it lies in.")
 
 
-def _listed(files: fs.S3FileSystem, folder: str, *, recursive: bool) -> list[fs.FileInfo]:
-    from pyarrow import fs
-
-    return s3.answer(lambda: files.get_file_info(fs.FileSelector(folder, recursive=recursive)), LISTED_S)
-
-
-def read(uri: str, region: str | None = None) -> bytes:
+def read(uri: str) -> bytes:
     """The object at an `s3://` address.
 
     Raises `OSError` with the reason, which is a `ConnectionError` where nobody answers: within ten seconds of the last
@@ -169,32 +136,41 @@ def read(uri: str, region: str | None = None) -> bytes:
     """
     try:
         address = Address.of_object(uri)
-        _silences.check(address)
-        content = s3.asked(address.bucket, address.anonymous, region, lambda files: _content(files, address.path))
-    except ConnectionError:
-        raise
-    except ValueError as error:  # Arrow's own word for a name that it does not take
+    except ValueError as error:
         raise OSError(f"it has no name that can be asked for: {error}") from error
-    except OSError as error:
-        if not s3.is_silence(error):
-            _silences.forget(address)
-            raise OSError(s3.reason(error)) from error
+    _silences.check(address)
+    try:
+        content = _whole(address)
+    except ConnectionError:
         _silences.note(address)
-        raise ConnectionError(s3.reason(error)) from error
+        raise
+    except OSError:
+        _silences.forget(address)
+        raise
     _silences.forget(address)
     return content
 
 
-def _content(files: fs.S3FileSystem, path: str) -> bytes:
-    def pieces(alone: Event) -> Generator[bytes]:
-        with files.open_input_file(path) as file:
-            check_file_size(file.size())
-            yield b""
-            while piece := file.read(PIECE_BYTES):
-                yield piece
+def _whole(address: Address) -> bytes:
+    files = s3.client(address.anonymous)
+    tries_left = _TRIES
+    while True:
+        try:
+            with closing(s3.answers(lambda alone: _pieces(files, address))) as found:
+                return b"".join(found)
+        except ConnectionResetError:
+            tries_left -= 1
+            if not tries_left:
+                raise
 
-    with closing(s3.answers(pieces)) as found:
-        return b"".join(found)
+
+def _pieces(files: Any, address: Address) -> Generator[bytes]:
+    found = files.get_object(Bucket=address.bucket, Key=address.key)
+    with closing(found["Body"]) as body:
+        check_file_size(found["ContentLength"])
+        yield b""  # it has answered
+        while piece := body.read(PIECE_BYTES):
+            yield piece
 
 
 class _Silences:
@@ -227,21 +203,20 @@ _silences = _Silences()
 
 
 def _is_plain(key: str) -> bool:
-    """Whether a key means itself: Arrow refuses empty parts, and dots would lead to other objects on the way (26.0)."""
+    """Whether a key means itself: with dots or nothing between its slashes it would mean another on some way."""
     return not key or not {"", ".", ".."} & set(key.split("/"))
 
 
 def _why_not_listed(address: Address, error: OSError) -> str:
     """What went wrong, and what to do about it."""
-    reason = s3.reason(error)
-    if _FORBIDDEN.search(reason):
+    if isinstance(error, PermissionError):
         whose = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to those of somebody who may read it"
         public = f"write s3://anonymous@{address.path} if it is public"
         advice = f"{whose}, and leave out anonymous@" if address.anonymous else f"{whose}, or {public}"
-    elif s3.is_silence(error):
+    elif isinstance(error, ConnectionError):
         advice = "Check that this machine reaches it, or choose digits, which needs no network"
     else:
         advice = "Check the name"
     if not address.anonymous and "anonymous@" not in advice:
         advice += f"; a public bucket is read as s3://anonymous@{address.path}"
-    return f"s3://{address.path} could not be listed: {reason}. {advice}."
+    return f"s3://{address.path} could not be listed: {error}. {advice}."

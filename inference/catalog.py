@@ -7,7 +7,6 @@ is `checking`.
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 import urllib.request
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference import checkpoints, folders, hub, listing, model_files, remote
+from inference import checkpoints, folders, hub, listing, model_files, remote, s3
 from inference.errors import DataUnavailable, ModelUnavailable
 from inference.listing import ImageRef
 
@@ -165,7 +164,7 @@ def _bucket_state(uri: str) -> tuple[str, str]:
 
 def _ask_bucket(uri: str) -> tuple[str, str]:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    endpoint = s3.endpoint()
     base = f"{endpoint.rstrip('/')}/{bucket}" if endpoint else f"https://{bucket}.s3.amazonaws.com"
     address = f"{base}?list-type=2&max-keys=1&prefix={prefix}"
     with urllib.request.urlopen(address, timeout=PROBE_TIMEOUT_S):  # noqa: S310  # our own https or endpoint

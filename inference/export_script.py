@@ -19,6 +19,8 @@ from inference.errors import InvalidConfig
 from inference.images import EXTENSIONS, FORMATS
 from inference.results import RunRecord
 
+IMAGENETTE_REGION = "us-west-2"
+"""Arrow does not find out where a bucket lies (26.0)."""
 _PACKAGES = ("ray[data]", "torch", "transformers", "pillow")
 _MAX_LINE = 88
 _RELEASE = re.compile(r"\d[0-9A-Za-z.]*")
@@ -72,7 +74,7 @@ def _listing(config: RunConfig) -> str:
     if _address(config.dataset).anonymous:
         access.append("anonymous=True")
     if config.dataset == listing.IMAGENETTE:
-        access.append(f"region={_literal(listing.IMAGENETTE_REGION)}")
+        access.append(f"region={_literal(IMAGENETTE_REGION)}")
     return pieces.LIST_BUCKET.substitute(access=", ".join(access))
 
 

@@ -27,7 +27,6 @@ DIGITS = "digits"
 IMAGENETTE = "imagenette"
 IMAGENETTE_URI = "s3://ray-benchmark-data/imagenette2/train/"
 """A public bucket, read without credentials."""
-IMAGENETTE_REGION = "us-west-2"
 IMAGENETTE_OBJECTS = IMAGENETTE_URI.replace("s3://", "s3://anonymous@")
 IMAGENETTE_LABELS = {
     "n01440764": "tench",
@@ -206,8 +205,7 @@ def bucket_address(dataset: str) -> buckets.Address:
 
 def _of_bucket(dataset: str, skipped: Notes) -> Iterator[ImageRef]:
     start = bucket_address(dataset)
-    region = IMAGENETTE_REGION if dataset == IMAGENETTE else None
-    for image in buckets.stored(start, region=region, on_skip=skipped.add):
+    for image in buckets.stored(start, on_skip=skipped.add):
         truth = _truth(PurePosixPath(image.key))
         yield ImageRef(image_id=image.key, uri=f"{start.uri}/{image.key}", truth=truth, size_bytes=image.size_bytes)
 
@@ -324,7 +322,7 @@ def read_image(image: ImageRef) -> bytes:
         check_file_size(len(data))
         return data
     if image.uri.startswith(buckets.SCHEME):
-        return buckets.read(image.uri, IMAGENETTE_REGION if image.uri.startswith(IMAGENETTE_OBJECTS) else None)
+        return buckets.read(image.uri)
     return read_listed(image.path)
 
 

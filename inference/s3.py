@@ -2,30 +2,29 @@
 
 An endpoint comes from the environment (`AWS_ENDPOINT_URL`), never from what somebody types: an address of one's own
 choosing would let a page ask this machine's network.
+
+What goes wrong is an `OSError` with the reason in a person's words: a `PermissionError` where other credentials may
+help, a `FileNotFoundError` where there is nothing, and a `ConnectionError` where it was the network or the server as a
+whole, so that what is asked for next will hardly fare better.
 """
 
 from __future__ import annotations
 
-import http.client
 import os
-import re
 from collections.abc import Callable, Generator
 from contextlib import closing
 from threading import Event, Lock
-from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import quote, urlsplit
-
-if TYPE_CHECKING:
-    from pyarrow import fs
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 ANSWER_S = 8.0
-"""For each answer, or piece of an object, as a person sees it. Arrow's own limit begins anew with every try and with
-every byte (26.0): a server that sends one byte a second would be waited for until it is done."""
+"""For each answer, or piece of an object, as a person sees it. The client's own limit begins anew with every try and
+with every byte (botocore 1.44): a server that sends one byte a second would be waited for until it is done."""
 
-_AWS = "https://s3.amazonaws.com"
-_REGION_TIMEOUT_S = 3.0
-_ELSEWHERE = re.compile(r"HTTP status (301|307|400)|PermanentRedirect|AuthorizationHeaderMalformed")
-_SILENT = re.compile(r"NETWORK_CONNECTION|curlCode|HTTP status 5\d\d|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE")
+_KEPT_OPEN = 16
+"""Connections that wait for the next question: pages and readers each ask for some eight objects at a time."""
+_TRIES = 3
+"""A busy server is asked again."""
 _SETTINGS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -34,14 +33,12 @@ _SETTINGS = (
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
 )
-"""What Arrow reads from the environment when a connection is made."""
+"""What is read from the environment when a client is made."""
 
 _T = TypeVar("_T")
 _making = Lock()
-_made: dict[tuple[object, ...], fs.S3FileSystem] = {}
+_made: dict[tuple[object, ...], Any] = {}
 """By what they were made of."""
-_regions: dict[tuple[str | None, str], str] = {}
-"""By endpoint and bucket, of those that turned out to lie elsewhere than was thought."""
 
 
 def endpoint() -> str | None:
@@ -49,123 +46,126 @@ def endpoint() -> str | None:
     return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
 
 
-def filesystem(anonymous: bool, region: str | None = None) -> fs.S3FileSystem:
-    """A connection, made once for each setting of the environment. Raises `TimeoutError`.
+def client(anonymous: bool) -> Any:
+    """A client, made once for each setting of the environment; threads may share it. Raises `OSError`.
+
+    It finds out by itself in which region a bucket lies.
 
     Whoever has no credentials would have them asked of `169.254.169.254`, where a machine at Amazon finds its own:
     elsewhere that is somebody else's address, and seconds of waiting. `AWS_EC2_METADATA_DISABLED=false` allows it.
     """
     os.environ.setdefault("AWS_EC2_METADATA_DISABLED", "true")
-    address = endpoint()
-    key = (anonymous, region, address, *(os.environ.get(name) for name in _SETTINGS))
-    # Once for all threads: Arrow makes none before all questions of this process are answered (26.0), also those that
-    # we have given up.
-    if key not in _made:
-        with _making:
-            if key not in _made:
-                _made[key] = answer(lambda: _filesystem(anonymous, region, address))
-    return _made[key]
+    key = (anonymous, endpoint(), *(os.environ.get(name) for name in _SETTINGS))
+    with _making:  # making one is not safe in several threads
+        if key not in _made:
+            _made[key] = answer(lambda: _client(anonymous))
+        return _made[key]
 
 
-def _filesystem(anonymous: bool, region: str | None, address: str | None) -> fs.S3FileSystem:
-    from pyarrow import fs
+def _client(anonymous: bool) -> Any:
+    import botocore.config
+    import botocore.session
 
-    return fs.S3FileSystem(
-        anonymous=anonymous,
-        region=region,
-        endpoint_override=address,
-        scheme="http" if address and address.startswith("http://") else "https",
+    settings = botocore.config.Config(
+        signature_version=botocore.UNSIGNED if anonymous else None,
         connect_timeout=3,
-        request_timeout=5,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=3),  # a busy server is asked again
+        read_timeout=5,
+        retries={"mode": "standard", "total_max_attempts": _TRIES},
+        max_pool_connections=_KEPT_OPEN,
     )
+    session = botocore.session.Session()
+    region = session.get_config_variable("region") or os.environ.get("AWS_REGION")  # which Amazon's other clients read
+    made = session.create_client("s3", region, endpoint_url=endpoint(), config=settings)
+    made.meta.events.register_last("before-parameter-build.s3", _ask_once)
+    return made
 
 
-def connection(bucket: str, anonymous: bool, region: str | None = None) -> fs.S3FileSystem:
-    """The connection to where a bucket lies, as far as is known."""
-    return filesystem(anonymous, _regions.get((endpoint(), bucket), region))
+def _ask_once(model: Any, context: dict[str, Any], **_: object) -> None:
+    """Where a server redirects without a word of where to, the client would ask for that for ever (botocore 1.44)."""
+    if model.name == "HeadBucket":
+        context["s3_redirect"]["redirected"] = True
 
 
-def asked(bucket: str, anonymous: bool, region: str | None, ask: Callable[[fs.S3FileSystem], _T]) -> _T:
-    """What `ask` returns or raises, given the connection to where a bucket lies; finds out where that is."""
-    files = connection(bucket, anonymous, region)
-    try:
-        return ask(files)
-    except OSError as error:
-        found = region_of(bucket) if _ELSEWHERE.search(str(error)) else None
-        if found is None or found == files.region:
-            raise
-    _regions[endpoint(), bucket] = found
-    return ask(connection(bucket, anonymous))
-
-
-def region_of(bucket: str) -> str | None:
-    """Where the server says that a bucket lies; None if it does not.
-
-    It tells everybody, also those whom it shows nothing else; Arrow does not find it out by itself (26.0).
-    """
-    address = urlsplit(endpoint() or _AWS)
-    connect = http.client.HTTPConnection if address.scheme == "http" else http.client.HTTPSConnection
-    try:
-        with closing(connect(address.netloc, timeout=_REGION_TIMEOUT_S)) as connection:
-            connection.request("HEAD", f"{address.path.rstrip('/')}/{quote(bucket)}")
-            return connection.getresponse().getheader("x-amz-bucket-region")
-    except (OSError, http.client.HTTPException):
-        return None
-
-
-def answers(produce: Callable[[Event], Generator[_T]], silence_s: float | None = None) -> Generator[_T]:
-    """What `produce` yields, each within `silence_s` or `ANSWER_S` seconds; `TimeoutError` if not."""
+def answers(produce: Callable[[Event], Generator[_T]]) -> Generator[_T]:
+    """What `produce` yields, each within `ANSWER_S` seconds. Raises `OSError` with the reason."""
     from inference.patience import attended  # brings the hub's client along, which few of our processes need
 
-    return attended(produce, lambda: None, silence_s or ANSWER_S)
+    try:
+        yield from attended(produce, lambda: None, ANSWER_S)
+    except TimeoutError:
+        raise ConnectionError(f"no answer within {ANSWER_S:.0f} s") from None
+    except Exception as error:
+        told = _told(error)
+        if told is None:
+            raise
+        raise told from error
 
 
-def answer(ask: Callable[[], _T], silence_s: float | None = None) -> _T:
-    """What `ask` returns or raises; `TimeoutError` if it takes longer than `silence_s` or `ANSWER_S` seconds."""
+def answer(ask: Callable[[], _T]) -> _T:
+    """What `ask` returns, within `ANSWER_S` seconds. Raises `OSError` with the reason."""
 
     def only(alone: Event) -> Generator[_T]:
         yield ask()
 
-    with closing(answers(only, silence_s)) as given:
+    with closing(answers(only)) as given:
         return next(given)
 
 
-def is_silence(error: OSError) -> bool:
-    """Whether it was the network, or the server as a whole: what is asked for next will hardly fare better."""
-    return isinstance(error, (TimeoutError, ConnectionError)) or _SILENT.search(str(error)) is not None
+def _told(error: Exception) -> OSError | None:
+    """The client's error as this module raises it; None for what is not the client's."""
+    from botocore import exceptions as client_errors
+
+    match error:
+        case client_errors.ClientError():
+            code = str(error.response["Error"].get("Code", ""))
+            return _refused(code, error.response["ResponseMetadata"].get("HTTPStatusCode", 0))
+        case client_errors.NoCredentialsError():
+            return PermissionError("there are no credentials")
+        case client_errors.ProfileNotFound() | client_errors.PartialCredentialsError():
+            return PermissionError(f"the credentials are not complete: {error}".rstrip("."))
+        case client_errors.CredentialRetrievalError() | client_errors.TokenRetrievalError():
+            return PermissionError(f"the credentials could not be had: {error}".rstrip("."))
+        case client_errors.EndpointConnectionError():
+            return ConnectionError(_not_connected(error))
+        case client_errors.ConnectTimeoutError() | client_errors.ReadTimeoutError():
+            return ConnectionError("no answer in time")
+        case client_errors.SSLError():
+            return ConnectionError("its server's certificate is not accepted")
+        case (
+            client_errors.ResponseStreamingError()
+            | client_errors.IncompleteReadError()
+            | client_errors.ConnectionClosedError()
+        ):
+            return ConnectionResetError("the connection broke off")
+        case client_errors.HTTPClientError():
+            return ConnectionError(str(error).rstrip("."))
+        case client_errors.BotoCoreError():
+            return OSError(str(error).rstrip("."))
+    return None
 
 
-def reason(error: OSError) -> str:
-    """What an error of Arrow's says to a person."""
-    text = error.strerror or str(error)
-    if isinstance(error, TimeoutError):
-        return f"no answer within {ANSWER_S:.0f} s"
-    if isinstance(error, FileNotFoundError):
-        return "there is nothing of that name"
-    for pattern, words in _WORDS:
-        found = re.search(pattern, text, re.IGNORECASE)
-        if found is not None:
-            return words.format(*found.groups())
-    told = text.partition(" operation: ")[2] or text
-    return re.sub(r"^curlCode: \d+, |;? ?\(Request ID: [^)]*\)|\.$", "", told).strip() or "no reason given"
+def _refused(code: str, status: int) -> OSError:
+    """What a server means by its code, or by its status where it may not say more (an answer to HEAD has no body)."""
+    if code in ("SlowDown", "RequestLimitExceeded", "Throttling", "TooManyRequests") or status in (429, 503):
+        return ConnectionError("its server is busy")
+    if status >= 500:
+        return ConnectionError(f"its server failed ({code})")
+    if code == "NoSuchBucket":
+        return FileNotFoundError("the bucket does not exist")
+    if status == 404:
+        return FileNotFoundError("there is nothing of that name")
+    if code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed"):
+        return PermissionError(f"the server does not accept these credentials ({code})")
+    if status in (301, 307) or code == "AuthorizationHeaderMalformed":
+        return OSError("the bucket lies in another region: set AWS_DEFAULT_REGION to it")
+    if status in (401, 403):
+        return PermissionError("access denied")
+    return OSError(f"the server refuses it ({code})")
 
 
-_WORDS = (
-    (r"ACCESS_DENIED|HTTP status 403|Forbidden", "access denied (ACCESS_DENIED)"),
-    (
-        r"INVALID_ACCESS_KEY_ID|InvalidAccessKeyId|SIGNATURE_DOES_NOT_MATCH|ExpiredToken|INVALID_CLIENT_TOKEN",
-        "the server does not accept these credentials",
-    ),
-    (r"NO_SUCH_BUCKET|The specified bucket does not exist", "the bucket does not exist"),
-    (r"curlCode: 28", "no answer in time"),
-    (r"Could not resolve host: (\S+)", "there is no server of the name {}"),
-    (r"curlCode: 7|Could not connect", "could not connect to its server"),
-    (r"SLOW_DOWN|HTTP status 503|SERVICE_UNAVAILABLE", "its server is busy"),
-    (r"HTTP status (5\d\d)|INTERNAL_FAILURE", "its server failed"),
-    (
-        r"HTTP status (301|307)|PermanentRedirect|AuthorizationHeaderMalformed",
-        "the bucket lies in another region: set AWS_DEFAULT_REGION to it",
-    ),
-)
-"""In Arrow's errors, which carry the server's own words only for some questions, and what they mean."""
+def _not_connected(error: Any) -> str:
+    from urllib3.exceptions import NameResolutionError
+
+    if isinstance(error.kwargs.get("error"), NameResolutionError):
+        return f"there is no server of the name {urlsplit(error.kwargs['endpoint_url']).hostname}"
+    return "could not connect to its server"

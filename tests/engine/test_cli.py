@@ -324,6 +324,7 @@ def engine_ids_below(process: psutil.Process) -> set[str]:
     return {engine_id for engine_id in found if engine_id}
 
 
+@pytest.mark.alone
 def test_an_interrupted_run_is_cancelled_and_leaves_no_process(tmp_path: Path, samples: Path) -> None:
     home = new_home(tmp_path / "home", samples)
     store = Store(home)
@@ -352,6 +353,7 @@ def test_an_interrupted_run_is_cancelled_and_leaves_no_process(tmp_path: Path, s
     assert [left for engine_id in engine_ids for left in processes_of(engine_id)] == []
 
 
+@pytest.mark.alone
 def test_an_interrupted_run_leaves_another_programs_engine_at_work(home: Path, lab: Lab) -> None:
     before = lab.store.engine()
     known = {summary.id for summary in lab.store.summaries(limit=1000)}

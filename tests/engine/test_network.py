@@ -90,7 +90,7 @@ def test_an_object_that_may_not_be_read_costs_only_itself(network: Network) -> N
     reasons = {p.image_id: p.reason for p in record.predictions if p.status == "error"}
     assert (record.state, len(record.predictions)) == ("finished", 4)
     assert list(reasons) == ["n01440764/0-private.JPEG"]
-    assert "ACCESS_DENIED" in (reasons["n01440764/0-private.JPEG"] or "")
+    assert "access denied" in (reasons["n01440764/0-private.JPEG"] or "")
 
 
 @pytest.mark.parametrize("strategy", ["actor", "naive"])

@@ -20,9 +20,13 @@ class Fault:
     """Answer with this and no more."""
     code: str = "Error"
     """S3's word for it."""
+    more: str = ""
+    """What else the answer tells, as XML."""
     headers: Mapping[str, str] = field(default_factory=dict)
     sent_bytes: int | None = None
     """So much of the body is sent, and then nothing; 0 not even the headers."""
+    broken: bool = False
+    """What comes no further is broken off, instead of being silent."""
     piece_bytes: int = 0
     """The body comes in pieces of this size."""
     pause_s: float = 0.0
@@ -89,7 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.sent_bytes == 0 or self.server.stopped.wait(fault.pause_s):
             self._stay_silent()
         elif fault.status is not None:
-            self._answer(fault.status, fault.headers, self._error(fault.code), fault)
+            self._answer(fault.status, fault.headers, self._error(fault), fault)
         else:
             connection = http.client.HTTPConnection(self.server.behind)
             connection.request(self.command, self.path, headers=dict(self.headers))
@@ -121,7 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:  # nobody listens any more
             self.close_connection = True
             return
-        if fault.sent_bytes is not None:
+        if fault.broken:
+            self.close_connection = True
+        elif fault.sent_bytes is not None:
             self._stay_silent()
 
     def _stay_silent(self) -> None:
@@ -129,8 +135,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     @staticmethod
-    def _error(code: str) -> bytes:
-        return f'<?xml version="1.0"?><Error><Code>{code}</Code><Message>as the test wants</Message></Error>'.encode()
+    def _error(fault: Fault) -> bytes:
+        told = f"<Code>{fault.code}</Code><Message>as the test wants</Message>{fault.more}"
+        return f'<?xml version="1.0"?><Error>{told}</Error>'.encode()
 
 
 @contextmanager
