@@ -13,6 +13,8 @@ from inference.errors import DataUnavailable, ModelUnavailable
 DIGITS = "digits"
 RESNET_50_UNTRAINED = "resnet-50-untrained"
 RESNET_50 = "microsoft/resnet-50"
+INSTEAD = f"choose {DIGITS} or {RESNET_50_UNTRAINED}"
+"""What can be done without a model that cannot be had."""
 
 
 def untrained_folder(home: Path) -> Path:
@@ -56,6 +58,15 @@ def local_folder(model: str, home: Path) -> Path | None:
     if model == RESNET_50_UNTRAINED:
         return untrained_folder(home)
     return check_place(Path(model)) if Path(model).is_absolute() else hub.cached_folder(model)
+
+
+def require_obtainable(model: str, home: Path, *, zero_shot: bool = False) -> None:
+    """See that a model is on this machine, or can be fetched: then the hub is asked, which has fifteen seconds.
+
+    Raises `ModelUnavailable` with the reason and what to do.
+    """
+    if local_folder(model, home) is None:
+        hub.require(model, zero_shot=zero_shot, instead=INSTEAD)
 
 
 def check_place(folder: Path) -> Path:
@@ -107,8 +118,7 @@ def folder_of(
     if model == RESNET_50_UNTRAINED and not is_checkpoint(untrained_folder(home)):
         make_untrained(untrained_folder(home))
     if folder is None:
-        instead = f"choose {DIGITS} or {RESNET_50_UNTRAINED}"
-        folder = hub.download(model, on_download, zero_shot=zero_shot, instead=instead)
+        folder = hub.download(model, on_download, zero_shot=zero_shot, instead=INSTEAD)
     elif not folder.is_dir():
         raise ModelUnavailable(f"There is no folder {folder}. Give a folder with a model, or a hub id.")
     model_files.check(folder, model, zero_shot=zero_shot)

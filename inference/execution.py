@@ -119,6 +119,7 @@ class Execution:
         self._pending_spans: list[Span] = []
         self._pending_samples: list[Sample] = []
         self._pending_predictions: list[Prediction] = []
+        self._said_at = 0.0
         self._plan: str | None = None
         self._folders: list[Path] = []
         """Of the models, the first one's geometry standing for all."""
@@ -170,7 +171,7 @@ class Execution:
                 self._store.home,
                 zero_shot=bool(self._config.labels),
                 make_untrained=self._make_untrained,
-                on_download=self._tell_download(),
+                on_download=self._tell_download,
             )
             for model in self._config.models
         ]
@@ -241,8 +242,14 @@ class Execution:
         """Show a preparation before the run's clock starts; raises `RunCancelled` if it was asked to stop."""
         if self._must_stop():
             raise RunCancelled("The run was cancelled.")
+        self._said_at = time.monotonic()
         progress = Progress(phase=phase, images_done=done, images_total=total)
         self._store.save_progress(self._record.id, progress, messages=self._messages)
+
+    def _say_at_times(self, phase: str, done: int = 0, total: int = 0) -> None:
+        """The same for what is told again and again; it hears at these times, too, that the run is to stop."""
+        if time.monotonic() - self._said_at > SAVE_S:
+            self._say(phase, done, total)
 
     def _must_stop(self) -> bool:
         return self._stopping() or self._store.cancel_requested(self._record.id)
@@ -251,7 +258,9 @@ class Execution:
         config = self._config
         if config.dataset == listing.DIGITS:
             self._make_samples(SAMPLE_COUNT if config.sample_seed is not None else min(config.limit, SAMPLE_COUNT))
-        images = listing.list_images(config.dataset, self._store.home, config.limit, seed=config.sample_seed)
+        images = listing.list_images(
+            config.dataset, self._store.home, config.limit, seed=config.sample_seed, on_found=self._tell_found
+        )
         if images.num_skipped:
             self._messages.append(f"{entries.told(images.skipped, images.num_skipped)}.")
         if len(images.images) < config.limit:
@@ -262,35 +271,25 @@ class Execution:
             )
         return images
 
+    def _tell_found(self, found: int) -> None:
+        self._say_at_times(f"listing images: {found:,} found" if found else "listing images")
+
     def _make_samples(self, count: int) -> None:
-        told_at = 0.0
-
-        def report(done: int, total: int) -> None:
-            nonlocal told_at
-            if time.monotonic() - told_at > SAVE_S:
-                told_at = time.monotonic()
-                self._say("making sample images", done, total)
-
         try:
-            ensure_samples(listing.samples_folder(self._store.home), count, on_progress=report)
+            ensure_samples(
+                listing.samples_folder(self._store.home),
+                count,
+                on_progress=lambda done, total: self._say_at_times("making sample images", done, total),
+            )
         except OSError as error:
             raise DataUnavailable(
                 f"The sample images could not be made in {self._store.home}: {error.strerror}. "
                 "Free some space or make the folder writable."
             ) from error
 
-    def _tell_download(self) -> Callable[[int, int], None]:
-        """Shows how far a download is, now and then; hears there, too, that the run is to stop."""
-        told_at = 0.0
-
-        def tell(done: int, total: int) -> None:
-            nonlocal told_at
-            if time.monotonic() - told_at > SAVE_S:
-                told_at = time.monotonic()
-                megabytes = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
-                self._say(f"downloading the model: {megabytes}" if total else "asking the hub for the model")
-
-        return tell
+    def _tell_download(self, done: int, total: int) -> None:
+        megabytes = f"{done / 1e6:.0f} of {total / 1e6:.0f} MB"
+        self._say_at_times(f"downloading the model: {megabytes}" if total else "asking the hub for the model")
 
     def _make_untrained(self, folder: Path) -> None:
         self._say("making the untrained ResNet-50")

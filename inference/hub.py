@@ -100,6 +100,18 @@ def describe(model: str) -> Described:
         )
 
 
+def require(model: str, *, zero_shot: bool, instead: str) -> None:
+    """See that a model is worth fetching, as far as the hub says within fifteen seconds; nothing is kept.
+
+    Raises `ModelUnavailable` with the reason, and what to do `instead`.
+    """
+    from inference.patience import Patience
+
+    repository = Repository.of(model)
+    with _plain_errors(repository, instead=instead):
+        _judged(repository, model, Patience(), zero_shot=zero_shot)
+
+
 def download(
     model: str, on_progress: Callable[[int, int], None] | None = None, *, zero_shot: bool = False, instead: str
 ) -> Path:

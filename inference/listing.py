@@ -12,7 +12,7 @@ import glob
 import os
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -47,6 +47,9 @@ _IMAGENET_NAME = re.compile(r"^n\d{8}_(?P<label>.*[A-Za-z].*)$")
 
 MOST_LISTED = 1_000_000
 """A data set of more images is cut off here before some are drawn by lot."""
+
+TOLD_EVERY = 1_000
+"""So many images are found before somebody hears of it."""
 
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "dev")
 """Folders that part a data set, as in the `imagefolder` layout, and are no labels."""
@@ -134,13 +137,21 @@ def absolute(dataset: str) -> str:
     return str(folders.resolved(Path(dataset)))
 
 
-def list_images(dataset: str, home: Path, limit: int, *, seed: int | None = None) -> ImageList:
+def list_images(
+    dataset: str,
+    home: Path,
+    limit: int,
+    *,
+    seed: int | None = None,
+    on_found: Callable[[int], None] = lambda found: None,
+) -> ImageList:
     """The first `limit` images of a data set, or with a `seed` as many drawn by lot, in the data set's order.
 
-    Raises `DataUnavailable` when it is missing, unreadable, unreachable, or holds no image.
+    `on_found` hears now and then how many were found so far, and may raise to stop. Raises `DataUnavailable` when the
+    data set is missing, unreadable, unreachable, or holds no image.
     """
     skipped = Notes()
-    candidates = _candidates(absolute(dataset), home, skipped)
+    candidates = _counted(_candidates(absolute(dataset), home, skipped), on_found)
     if seed is None:
         images = list(islice(candidates, limit + 1))  # one beyond tells that there are more
         found, images = len(images), images[:limit]
@@ -180,6 +191,13 @@ def image_file(dataset: str, image_id: str, home: Path) -> tuple[Path, int | Non
         return (real, row) if inside and real.is_file() else None
     except (OSError, RuntimeError, ValueError, DataUnavailable):  # a name too long, links in a circle, a null character
         return None
+
+
+def _counted(candidates: Iterator[ImageRef], on_found: Callable[[int], None]) -> Iterator[ImageRef]:
+    for before, image in enumerate(candidates):
+        if before % TOLD_EVERY == 0:
+            on_found(before)
+        yield image
 
 
 def _candidates(dataset: str, home: Path, skipped: Notes) -> Iterator[ImageRef]:

@@ -67,7 +67,7 @@ def draw_launch(store: Store, machine: Hardware, recent: Sequence[RunSummary], *
         )
         st.caption(launch_text(comparison.usual_seconds(recent, configs)), width="content")
     draw_steps(steps, climb.left_out(chosen.config, machine), folded=folded)
-    if pressed:
+    if pressed and settings.models_can_be_had(chosen.config):
         progress.launch(store, configs, name="ladder")
 
 

@@ -87,7 +87,7 @@ def _launch(chosen: Chosen, config: RunConfig, verdict: Verdict) -> None:
         wrap=True,
         disabled=not verdict.fits,
     )
-    if not verdict.fits or not (single or several):
+    if not verdict.fits or not (single or several) or not settings.models_can_be_had(config):
         return
     if several:
         queue, name = interleaved([config.as_strategy(each) for each in compared], chosen.repeats), "compare"

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import streamlit as st
 
-from inference import catalog, listing, remote, uploads
+from inference import catalog, checkpoints, listing, remote, uploads
 from inference.config import STRATEGIES, RunConfig
 from inference.errors import BatchscopeError, DataUnavailable
 from inference.hardware import Hardware
@@ -105,6 +105,22 @@ def _chosen(values: dict[str, Any], repeats: int) -> Chosen:
 def _required(model: str, dataset: str, zero_shot: bool, home: str) -> tuple[str, str]:
     """See `catalog.require`; remembered for a moment, because a page runs at every click and a list may be long."""
     return catalog.require(model, dataset, Path(home), zero_shot=zero_shot)
+
+
+def models_can_be_had(config: RunConfig) -> bool:
+    """Whether the models of a run that is about to be queued are here, or on the hub; draws the reason if not.
+
+    Asked at the click, because the engine, which asks again, may first have other runs to do.
+    """
+    home = state.store().home
+    try:
+        with st.spinner("Asking the hub for the model…"):
+            for model in config.models:
+                checkpoints.require_obtainable(model, home, zero_shot=bool(config.labels))
+    except BatchscopeError as error:
+        st.error(literal(error), icon=":material/error:")
+        return False
+    return True
 
 
 def open_run_page(config: RunConfig, *, run_id: str = "") -> NoReturn:

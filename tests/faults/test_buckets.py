@@ -19,6 +19,7 @@ from inference.results import Prediction, RunRecord
 from inference.store import Store
 from inference.supervisor import Supervisor
 from pages.ui.format import literal
+from tests.conftest import wait_until
 from tests.engine.conftest import Lab, new_home
 from tests.inference.test_buckets import clean
 from tests.support import bucket, unreliable
@@ -26,7 +27,8 @@ from tests.support.command_line import batchscope
 from tests.support.unreliable import BUSY, DENIED, SILENT, STALLED, Fault, Unreliable
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDER = "s3://anonymous@ray-benchmark-data/digits"
+BUCKET = "s3://anonymous@ray-benchmark-data"
+FOLDER = f"{BUCKET}/digits"
 IN_TIME_S = 10.0
 NO_DATA_SETS = [
     "http://127.0.0.1/x",
@@ -44,7 +46,9 @@ class Remote:
     """An engine, and the only server that it knows."""
 
     lab: Lab
+    bucket: bucket.Bucket
     server: Unreliable
+    """In front of it."""
     names: list[str]
     """Of the images in `FOLDER`."""
 
@@ -67,7 +71,7 @@ def remote(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Iterator[
         lab = Lab(Store(home), Supervisor(home))
         lab.supervisor.start()  # the engine inherits the environment of this moment
         lab.wait_until_ready()
-        yield Remote(lab, server, [f"{path.stem}.JPEG" for path in pictures])
+        yield Remote(lab, served, server, [f"{path.stem}.JPEG" for path in pictures])
         lab.supervisor.stop()
 
 
@@ -135,6 +139,24 @@ def test_a_bucket_that_cannot_be_listed_fails_the_run_in_time_with_the_reason(
     assert f"s3://ray-benchmark-data/digits could not be listed: {reason}." in (record.error or "")
     assert lasted_s(record) < IN_TIME_S
     assert record.predictions == ()
+
+
+def test_a_run_is_cancelled_while_its_bucket_is_listed(remote: Remote) -> None:
+    remote.bucket.put_many([f"many/{number:04d}.jpg" for number in range(5_001)], b"x")
+    remote.server.let("list-type=2", Fault(pause_s=2.0))
+    engine = remote.lab.store.engine()
+    (run_id,) = remote.lab.store.enqueue([RunConfig(dataset=f"{BUCKET}/many", limit=10_000)])
+
+    def phase() -> str:
+        progress = remote.lab.record(run_id).progress
+        return progress.phase if progress is not None else ""
+
+    wait_until(lambda: phase() == "listing images: 1,000 found", seconds=30, what="a thousand images")
+    remote.lab.store.request_cancel(run_id)
+    wait_until(lambda: not remote.lab.record(run_id).active, seconds=IN_TIME_S, what="the end of the run")
+
+    assert remote.lab.record(run_id).state == "cancelled"
+    assert (remote.lab.store.engine() or engine).engine_id == (engine and engine.engine_id)  # nobody had to end it
 
 
 def test_a_bucket_that_falls_silent_during_a_run_fails_its_images_and_keeps_nobody_long(remote: Remote) -> None:

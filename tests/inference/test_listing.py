@@ -328,3 +328,17 @@ def test_the_root_of_a_data_set_in_a_bucket_is_nowhere(home: Path, folder: Path)
     assert listing.root_folder("imagenette", home) is None
     assert listing.root_folder("digits", home) == home / "datasets" / "digits"
     assert listing.root_folder(str(folder), home) == folder
+
+
+def test_whoever_listens_hears_how_many_images_were_found_and_may_stop(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(b"x")
+    heard: list[int] = []
+
+    def stop(found: int) -> None:
+        raise InterruptedError
+
+    assert len(listing.list_images(str(tmp_path), tmp_path, 3, on_found=heard.append).images) == 3
+    assert heard == [0]
+    with pytest.raises(InterruptedError):
+        listing.list_images(str(tmp_path), tmp_path, 3, on_found=stop)

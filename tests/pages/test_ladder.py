@@ -71,6 +71,13 @@ def test_one_click_queues_every_step_twice_interleaved(open_page: OpenPage, stor
     assert [run.config for run in runs] == interleaved([step.config for step in steps], 2)
 
 
+def test_a_model_that_cannot_be_had_is_refused_at_the_click(open_page: OpenPage, store: Store) -> None:
+    app = the_button(open_page("ladder", {"model": "someone/unknown"})).click().run()
+
+    assert "someone/unknown is not cached here" in unescaped(app.error[0].value)
+    assert store.count() == 0
+
+
 def test_a_second_click_on_the_button_that_was_drawn_queues_nothing(open_page: OpenPage, store: Store) -> None:
     app = open_page("ladder")
     drawn = the_button(app)

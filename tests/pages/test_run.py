@@ -39,6 +39,16 @@ def test_a_batch_larger_than_the_images_works_and_says_so(open_page: OpenPage, s
     assert store.summaries()[0].config.batch_size == 512
 
 
+@pytest.mark.parametrize("button", ["Run actor", "Compare naive and actor"])
+def test_a_model_that_cannot_be_had_is_refused_at_the_click_with_the_reason(
+    open_page: OpenPage, store: Store, button: str
+) -> None:
+    app = press(open_page("run", {"model": "someone/unknown"}), button)
+
+    assert literal("someone/unknown is not cached here, and HF_HUB_OFFLINE forbids") in app.error[0].value
+    assert store.count() == 0
+
+
 def test_a_launch_queues_the_settings_and_stays_in_the_address(open_page: OpenPage, store: Store) -> None:
     app = open_page("run", ADDRESS)
     press(app, "Run naive on 30 images")
