@@ -16,6 +16,7 @@ from inference.images import check_file_size
 from inference.listing import ImageRef, read_image
 from inference.recorder import recorder_of_process
 from inference.results import READER
+from inference.strategies.answers import RETRIES
 
 ROWS_PER_BLOCK = 32
 ROWS_PER_REMOTE_BLOCK = 8
@@ -59,6 +60,7 @@ def image_bytes(
         fn_kwargs={"run_started_at": run_started_at},
         compute=TaskPoolStrategy(size=1),
         num_cpus=num_cpus,
+        max_retries=RETRIES,
     )
 
 

@@ -220,6 +220,13 @@ def _cause(error: BaseException) -> str:
     last_frame = max((number for number, line in enumerate(lines) if line.startswith('  File "')), default=None)
     raised = lines[-1:] if last_frame is None else [line for line in lines[last_frame + 1 :] if line[:4].strip()]
     cause = " ".join(line.strip() for line in raised) or type(error).__name__
+    if "node running low on memory" in text:  # what follows is Ray's advice to whoever runs a cluster
+        return "A worker took more memory than there is, at every try: lower batch size or concurrency."
+    if "worker process has died" in text or "worker died unexpectedly" in text:
+        return (
+            "A worker's process died, at every try. Memory may have run out, or a library may have crashed: lower "
+            "batch size or concurrency, or choose other options."
+        )
     if "OutOfMemory" in text or "out of memory" in text.lower():
         return f"A worker ran out of memory, again and again: lower batch size or concurrency. ({cause:.300})"
     return f"The workers failed: {_OUR_ERROR.sub('', cause):.600}"

@@ -24,6 +24,7 @@ from ray.runtime_env import RuntimeEnv
 
 from inference.preload import MODEL_WORKER_VARIABLE
 from inference.results import Span
+from inference.strategies.answers import RETRIES
 
 SYSTEM_CONFIG = {
     "preload_python_modules": ["inference.preload"],
@@ -32,6 +33,8 @@ SYSTEM_CONFIG = {
     # Ray gives workers the lowest priority but four (15): whatever else the machine does, the browser that watches
     # included, would slow the very work that is measured.
     "worker_niceness": 0,
+    # Ray begins a task that was ended for want of memory again for ever.
+    "task_oom_retries": RETRIES,
 }
 """For `ray.init(_system_config=…)`."""
 

@@ -16,6 +16,10 @@ from inference.config import RunConfig
 from inference.geometry import Geometry
 from inference.recorder import Recorder
 
+RETRIES = 3
+"""So often a task or an actor that has died is started again. Ray Data's own answer is for ever (2.60), and what kills
+a worker each time would then never end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -40,7 +44,7 @@ class Plan:
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     """What gives the workers processes that have imported what a model needs: see `inference.warm`."""
 
-    def resources(self) -> dict[str, Any]:
+    def _resources(self) -> dict[str, Any]:
         """What `map_batches` is told of each worker.
 
         Ray fuses neighbouring operators whose arguments are alike (2.60), which would put reading inside the
@@ -53,6 +57,14 @@ class Plan:
             "runtime_env": dict(self.runtime_env) or None,
             "label_selector": {},
         }
+
+    def task_resources(self) -> dict[str, Any]:
+        """The same of workers that are tasks."""
+        return {**self._resources(), "max_retries": RETRIES}
+
+    def actor_resources(self) -> dict[str, Any]:
+        """The same of workers that are actors."""
+        return {**self._resources(), "max_restarts": RETRIES, "max_task_retries": RETRIES}
 
 
 class Answers:

@@ -25,7 +25,7 @@ def classify(images: Dataset, plan: Plan) -> Dataset:
         batch_size=plan.config.batch_size,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(size=plan.config.concurrency),
-        **plan.resources(),
+        **plan.actor_resources(),
     )
 
 

@@ -18,7 +18,7 @@ from ray.data import ActorPoolStrategy, Dataset, TaskPoolStrategy
 from inference.ensemble import in_one_row
 from inference.recorder import Recorder, merge, recorder_of_process
 from inference.results import DECODER, WORKER
-from inference.strategies.answers import Plan
+from inference.strategies.answers import RETRIES, Plan
 from inference.strategies.batches import classify_pixels, decode_rows, load_classifier
 
 
@@ -31,6 +31,7 @@ def classify(images: Dataset, plan: Plan) -> Dataset:
         fn_kwargs={"plan": plan},
         compute=TaskPoolStrategy(size=plan.config.decoders),
         num_cpus=plan.decoder_cpus,
+        max_retries=RETRIES,
         # Only a processor that we cannot stand in for needs a process with transformers in it.
         runtime_env=None if all(source.geometry for source in plan.models) else dict(plan.runtime_env) or None,
     )
@@ -40,7 +41,7 @@ def classify(images: Dataset, plan: Plan) -> Dataset:
         batch_size=plan.config.batch_size,
         batch_format="numpy",
         compute=ActorPoolStrategy(size=plan.config.concurrency),
-        **plan.resources(),
+        **plan.actor_resources(),
     )
 
 

@@ -103,7 +103,7 @@ def visitor(browser: Any, **options: Any) -> Any:
     page = browser.new_context(viewport={"width": 1280, "height": 900}, **options).new_page()
     page.set_default_timeout(30_000)
     # What the browser complains of stands beside a test that fails.
-    page.on("console", lambda said: print(said.type, said.text, sep=": ") if said.type == "error" else None)
+    page.on("console", lambda said: print(said.text, said.location["url"]) if said.type == "error" else None)
     page.on("pageerror", lambda error: print(error.stack or error))
     page.on("crash", lambda page: print("the page has crashed:", page.url))
     return page

@@ -71,17 +71,22 @@ def test_a_stretch_that_is_drawn_on_the_chart_shows_its_batches_and_images(
 ) -> None:
     open_page(page, f"{library.url}/compare?runs={library.five[0]},{library.five[1]}")
     chart = page.locator("[data-testid=stVegaLiteChart]", has=page.locator("svg")).nth(1)
-    chart.scroll_into_view_if_needed()
-    box = chart.bounding_box()
-    assert box is not None
 
-    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 80)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 85)
-    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 85)
-    page.mouse.up()
+    def drawn() -> bool:
+        """A chart that is drawn anew meanwhile forgets a stretch that was begun."""
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        if box is None:
+            return False
+        page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 80)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 85)
+        page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 85)
+        page.mouse.up()
+        page.wait_for_timeout(2_000)
+        return "from=" in page.url and "to=" in page.url
 
-    in_address(page, "from=", "to=")
+    wait_until(drawn, seconds=40, what="a stretch in the address")
     expect(page.get_by_text(re.compile(r"batches under way in this stretch"))).to_be_visible()
     expect(page.get_by_text(re.compile(r"images? .*in this stretch")).first).to_be_visible()
     other = visitor(browser)

@@ -19,7 +19,9 @@ from tests.engine.conftest import Lab, new_home, processes_of
 
 pytestmark = pytest.mark.alone
 
-SLOW = RunConfig(model="resnet-50-untrained", limit=400, batch_size=4)
+SLOW = RunConfig(strategy="naive", limit=1000, batch_size=1)
+"""A load for every image: it goes on for longer than any test."""
+WITH_ACTORS = RunConfig(limit=1000, batch_size=1)
 QUICK = RunConfig(limit=20)
 
 KEEPER = """
@@ -44,7 +46,7 @@ def start_keeper(home: Path) -> subprocess.Popen[bytes]:
 
 def test_a_running_run_is_cancelled_within_ten_seconds_and_the_next_one_works(make_lab: Callable[[], Lab]) -> None:
     lab = make_lab()
-    run_id, queued_id = lab.store.enqueue([SLOW, SLOW])
+    run_id, queued_id = lab.store.enqueue([WITH_ACTORS, WITH_ACTORS])
     lab.wait_for_images(run_id, 4)
     lab.store.request_cancel(queued_id)
     lab.store.request_cancel(run_id)

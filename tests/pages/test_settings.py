@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 from test_run import ADDRESS, labels, press
 
+from inference.bundled import DIGITS_MODEL_DIR
 from inference.config import RunConfig
 from inference.store import Store
 from pages.ui.format import literal
@@ -168,10 +170,10 @@ def test_what_was_refused_is_said_until_a_setting_changes(open_page: OpenPage) -
     assert not app.warning
 
 
-def test_a_model_of_ones_own_may_be_named_in_the_address(open_page: OpenPage, store: Store) -> None:
-    app = open_page("run", {"model": "some/classifier"})
-    press(app, "Run actor")
-    assert store.summaries()[0].config.model == "some/classifier"
+def test_a_model_of_ones_own_may_be_named_in_the_address(open_page: OpenPage, store: Store, tmp_path: Path) -> None:
+    mine = str(shutil.copytree(DIGITS_MODEL_DIR, tmp_path / "mine"))
+    press(open_page("run", {"model": mine}), "Run actor")
+    assert store.summaries()[0].config.model == mine
 
 
 def test_a_missing_folder_is_told_before_the_launch(open_page: OpenPage) -> None:
