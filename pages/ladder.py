@@ -57,6 +57,7 @@ def draw_launch(store: Store, machine: Hardware, recent: Sequence[RunSummary], *
         return
     steps = ladder.steps(chosen.config, machine)
     configs = interleaved([step.config for step in steps], REPEATS)
+    notice = st.container()
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         pressed = st.button(
             f"Measure all {len(steps)} steps",
@@ -67,7 +68,7 @@ def draw_launch(store: Store, machine: Hardware, recent: Sequence[RunSummary], *
         )
         st.caption(launch_text(comparison.usual_seconds(recent, configs)), width="content")
     draw_steps(steps, climb.left_out(chosen.config, machine), folded=folded)
-    if pressed and settings.models_can_be_had(chosen.config):
+    if pressed and settings.models_can_be_had(chosen.config, notice):
         progress.launch(store, configs, name="ladder")
 
 

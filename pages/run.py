@@ -67,6 +67,7 @@ def _judge(config: RunConfig, verdict: Verdict) -> None:
 
 
 def _launch(chosen: Chosen, config: RunConfig, verdict: Verdict) -> None:
+    notice = st.container()
     token = state.request_key("launch")
     times = f", {chosen.repeats} times" if chosen.repeats > 1 else ""
     single = st.button(
@@ -87,7 +88,7 @@ def _launch(chosen: Chosen, config: RunConfig, verdict: Verdict) -> None:
         wrap=True,
         disabled=not verdict.fits,
     )
-    if not verdict.fits or not (single or several) or not settings.models_can_be_had(config):
+    if not verdict.fits or not (single or several) or not settings.models_can_be_had(config, notice):
         return
     if several:
         queue, name = interleaved([config.as_strategy(each) for each in compared], chosen.repeats), "compare"

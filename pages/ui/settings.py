@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from inference import catalog, checkpoints, listing, remote, uploads
 from inference.config import STRATEGIES, RunConfig
@@ -107,18 +108,18 @@ def _required(model: str, dataset: str, zero_shot: bool, home: str) -> tuple[str
     return catalog.require(model, dataset, Path(home), zero_shot=zero_shot)
 
 
-def models_can_be_had(config: RunConfig) -> bool:
-    """Whether the models of a run that is about to be queued are here, or on the hub; draws the reason if not.
+def models_can_be_had(config: RunConfig, notice: DeltaGenerator) -> bool:
+    """Whether the models of a run that is about to be queued are here, or on the hub; the reason if not in `notice`.
 
     Asked at the click, because the engine, which asks again, may first have other runs to do.
     """
     home = state.store().home
     try:
-        with st.spinner("Asking the hub for the model…"):
+        with notice, st.spinner("Asking the hub for the model…", show_time=False):
             for model in config.models:
                 checkpoints.require_obtainable(model, home, zero_shot=bool(config.labels))
     except BatchscopeError as error:
-        st.error(literal(error), icon=":material/error:")
+        notice.error(literal(error), icon=":material/error:")
         return False
     return True
 

@@ -7,6 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
+import pytest
 import seed
 from conftest import OpenPage, words
 from streamlit.testing.v1 import AppTest
@@ -46,6 +47,7 @@ def copied(folder: Path, **changes: object) -> Path:
     return folder
 
 
+@pytest.mark.alone  # counting lets everything else go first
 def test_the_card_of_a_model_comes_at_once_and_what_an_image_costs_when_it_is_counted(
     open_page: OpenPage, tmp_path: Path
 ) -> None:
@@ -70,6 +72,7 @@ def test_the_card_of_a_model_comes_at_once_and_what_an_image_costs_when_it_is_co
     assert "2,508 more numbers: running averages" in app.metric[0].help
 
 
+@pytest.mark.alone  # counting lets everything else go first
 def test_a_model_that_cannot_be_counted_says_why_and_shows_what_is_known(open_page: OpenPage, tmp_path: Path) -> None:
     app = open_page("run", {"model": str(copied(tmp_path / "odd", model_type="nobody's"))})
 
