@@ -35,7 +35,7 @@ def main() -> None:
     state.require_app()
     st.title("How fast do these settings run here?", anchor=False)
     store, machine = state.store(), state.hardware()
-    left, right = st.columns([3, 5], gap="large")
+    left, right = st.columns([2, 3], gap="large")
     with left:
         chosen = settings.form(store.home, machine)
         if chosen.config is None:

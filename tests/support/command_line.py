@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,8 @@ def started(home: Path, *arguments: object) -> subprocess.Popen[str]:
         text=True,
         cwd=ROOT,
         env=os.environ | {"BATCHSCOPE_HOME": str(home)},
+        # A shell in whose background the tests run has them ignore Ctrl-C, and their children with them.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
