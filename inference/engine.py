@@ -92,6 +92,7 @@ class Engine:
             ray_session.warm.ask_for(preflight.default_config(self._hardware).concurrency)
             ray_session.prime()
             self._state = "ready"
+            threading.Thread(target=self._watch_ray, args=(ray_session,), daemon=True, name="ray-watch").start()
             while not self._stop.is_set():
                 self._prepare_for_anyone(ray_session)
                 self._measure_limits(ray_session)
@@ -109,6 +110,7 @@ class Engine:
                 busy = True
                 self._message = "running"
                 Execution(self.store, ray_session, self._hardware, record, self._stop.is_set).perform()
+                _end_without_ray(ray_session)
                 self._want_limit(record)
             elif busy or self.store.limits.requested(hardware.fingerprint(self._hardware)) is not None:
                 return
@@ -212,6 +214,10 @@ class Engine:
             except BatchscopeError as error:
                 log.warning("%s", error)  # a full disk may pass; a missing heartbeat says enough until then
 
+    def _watch_ray(self, ray_session: RaySession) -> None:
+        while not self._stop.wait(HEARTBEAT_S):
+            _end_without_ray(ray_session)
+
     def _stop_with_parent(self) -> None:
         def until_end_of_stdin() -> None:
             with contextlib.suppress(OSError, ValueError):
@@ -222,6 +228,13 @@ class Engine:
         threading.Thread(target=until_end_of_stdin, daemon=True, name="parent-watch").start()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
+
+
+def _end_without_ray(ray_session: RaySession) -> None:
+    """End at once if Ray is gone, which cannot be stopped in order then: the supervisor tidies up and starts anew."""
+    if not ray_session.is_alive():
+        log.error("Ray's own processes have died.")
+        os._exit(1)
 
 
 if __name__ == "__main__":

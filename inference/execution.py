@@ -125,7 +125,7 @@ class Execution:
         """Of the models, the first one's geometry standing for all."""
 
     def perform(self) -> None:
-        """Run it, and give it its end state whatever happens."""
+        """Run it, and give it its end state whatever happens, unless Ray is gone: then the run has crashed with it."""
         state, error = "finished", None
         try:
             self._perform()
@@ -138,6 +138,8 @@ class Execution:
             log.exception("run %s", self._record.id)
             state = "failed"
             error = f"Unexpected {type(problem).__name__}: {problem}. Details are in {self._store.home / LOG_NAME}."
+        if state == "failed" and not self._ray.is_alive():
+            return
         self._store.end(
             self._record.id,
             state,

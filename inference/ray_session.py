@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+import psutil
 import ray
 import ray.data
 
@@ -47,6 +48,7 @@ class RaySession:
             _temp_dir=str(self._folder),
             _system_config=SYSTEM_CONFIG,
         )
+        self._own = [child for child in psutil.Process().children() if child.name() in ("gcs_server", "raylet")]
         self.dashboard_url = f"http://{context.dashboard_url}" if context.dashboard_url else None
         self.resources = ray.cluster_resources()
         return self
@@ -56,6 +58,13 @@ class RaySession:
     ) -> None:
         ray.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def is_alive(self) -> bool:
+        """Whether Ray's own processes are at work. Ray itself may take a minute to notice that one is not (2.60)."""
+        try:
+            return all(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in self._own)
+        except psutil.NoSuchProcess:
+            return False
 
     def prime(self) -> None:
         """Pay once, before any run, for what Ray Data does at its first execution.

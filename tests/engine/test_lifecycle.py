@@ -96,13 +96,16 @@ def test_a_killed_engine_leaves_no_process_and_no_running_run_and_is_replaced(ma
     assert engine_id(lab) != status.engine_id
 
 
-def test_a_dead_raylet_ends_the_run_and_the_next_one_works(make_lab: Callable[[], Lab]) -> None:
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_when_rays_own_process_dies_the_run_has_crashed_and_the_next_one_works(
+    make_lab: Callable[[], Lab], name: str
+) -> None:
     lab = make_lab()
     (run_id,) = lab.store.enqueue([SLOW])
     lab.wait_for_images(run_id, 4)
-    raylet = next(p for p in processes_of(engine_id(lab)) if p.name() == "raylet")
+    process = next(p for p in processes_of(engine_id(lab)) if p.name() == name)
 
-    raylet.kill()
+    process.kill()
 
     wait_until(lambda: not lab.record(run_id).active, seconds=30, what="the run to be marked")
     assert lab.record(run_id).state == "crashed"
