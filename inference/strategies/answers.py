@@ -44,7 +44,7 @@ class Plan:
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
     """What gives the workers processes that have imported what a model needs: see `inference.warm`."""
 
-    def _resources(self) -> dict[str, Any]:
+    def resources(self) -> dict[str, Any]:
         """What `map_batches` is told of each worker.
 
         Ray fuses neighbouring operators whose arguments are alike (2.60), which would put reading inside the
@@ -60,11 +60,11 @@ class Plan:
 
     def task_resources(self) -> dict[str, Any]:
         """The same of workers that are tasks."""
-        return {**self._resources(), "max_retries": RETRIES}
+        return {**self.resources(), "max_retries": RETRIES}
 
     def actor_resources(self) -> dict[str, Any]:
         """The same of workers that are actors."""
-        return {**self._resources(), "max_restarts": RETRIES, "max_task_retries": RETRIES}
+        return {**self.resources(), "max_restarts": RETRIES, "max_task_retries": RETRIES}
 
 
 class Answers:
