@@ -19,6 +19,7 @@ from pages.ui import state
 from pages.ui.format import bytes_, count, literal, moment
 
 MOST_SHOWN = 50
+_NOTHING_YET = "Choose images or a zip archive first."
 _LIST_PIXELS = 260
 
 
@@ -44,6 +45,8 @@ def _forget() -> None:
 
 @st.dialog("Upload images", icon=":material/upload:", on_dismiss=_forget)
 def _dialog() -> None:
+    if state.remembered("upload told"):
+        st.rerun()  # images are chosen: closes the dialog
     st.caption(f"Images, or zip archives in which folders are labels: {uploads.LIMITS}.")
     st.file_uploader(
         "Files",
@@ -56,8 +59,9 @@ def _dialog() -> None:
     problem = state.remembered("upload problem")
     if problem:
         st.error(literal(problem), icon=":material/error:")
-    if st.button("Use these images", type="primary", on_click=_keep) and not state.remembered("upload problem"):
-        st.rerun()  # closes the dialog
+    # A file that is still on its way is shown above, and has not come: what is pressed then would not be kept.
+    waiting = None if _files() else _NOTHING_YET
+    st.button("Use these images", key="use", type="primary", on_click=_keep, disabled=bool(waiting), help=waiting)
     _draw_kept(uploads.kept_uploads(state.store().home))
 
 
@@ -74,7 +78,7 @@ def _check_size() -> None:
 def _keep() -> None:
     """Keep what was uploaded and choose it; a callback, because it sets a widget."""
     files = _files()
-    state.remember("upload problem", None if files else "Choose images or a zip archive first.")
+    state.remember("upload problem", None if files else _NOTHING_YET)
     if not files:
         return
     try:
@@ -131,8 +135,7 @@ def _draw_one(one: Kept, *, in_use: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"upload-{one.name}"):
         st.markdown(f"{moment(one.at)}  \n:gray[{literal(' · '.join(facts))}]", width="stretch")
         told = f"{count(one.images, 'image')} chosen."
-        if st.button("Choose", key=f"choose-{one.name}", on_click=_choose, args=(one.dataset, told)):
-            st.rerun()  # closes the dialog
+        st.button("Choose", key=f"choose-{one.name}", on_click=_choose, args=(one.dataset, told))
         why_not = "A run that waits or goes on uses it." if in_use else None
         with st.popover("Remove", icon=":material/delete:", disabled=in_use, help=why_not, key=f"ask-{one.name}"):
             keep = f" The {count(runs, 'run')} that used them keep their results, without pictures." if runs else ""

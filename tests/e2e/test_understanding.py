@@ -168,15 +168,21 @@ def test_a_zip_is_uploaded_and_chosen(page: Any, library: Library) -> None:
     open_page(page, f"{library.url}/run")
     page.get_by_role("button", name="Upload images").click()
     files = page.locator("input[type=file]")
+    use = page.get_by_role("button", name="Use these images")
+    expect(use).to_be_disabled()
 
     files.set_input_files({"name": "broken.zip", "mimeType": "application/zip", "buffer": b"no archive"})
     expect(page.get_by_role("dialog").get_by_text("broken.zip")).to_be_visible()
-    page.get_by_role("button", name="Use these images").click()
+    use.click()
     expect(page.get_by_text(re.compile("cannot be unpacked"))).to_be_visible()
     page.get_by_role("button", name=re.compile("Remove|Delete")).first.click()
+    expect(use).to_be_disabled()
+    slow = {"offline": False, "latency": 2_000, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
     files.set_input_files({"name": "mine.zip", "mimeType": "application/zip", "buffer": archive.getvalue()})
     expect(page.get_by_role("dialog").get_by_text("mine.zip")).to_be_visible()
-    page.get_by_role("button", name="Use these images").click()
+    expect(use).to_be_disabled()  # what is still on its way cannot be used
+    use.click()  # waits for it
 
     expect(page.get_by_text("3 images uploaded and chosen")).to_be_visible()
     (kept,) = (library.store.home / "uploads").iterdir()

@@ -42,6 +42,12 @@ def opened(open_page: OpenPage, query: dict[str, str] | None = None) -> AppTest:
     return app
 
 
+def uploaded(app: AppTest, name: str, data: bytes, kind: str) -> None:
+    """Have a file in the open dialog, which AppTest draws only when it is opened."""
+    app.file_uploader[0].upload(name, data, kind)
+    press(app, "Upload images")
+
+
 def problem(app: AppTest) -> str:
     """What the dialog says next; AppTest itself draws a dialog only in the run that opens it."""
     return str(app.session_state["_kept_upload problem"])
@@ -60,7 +66,7 @@ def test_the_limits_are_told_before_anything_is_uploaded(open_page: OpenPage) ->
 
 def test_what_is_kept_is_chosen_and_no_longer_held_in_memory(open_page: OpenPage, store: Store) -> None:
     app = opened(open_page)
-    app.file_uploader[0].upload("cat.png", png(), "image/png")
+    uploaded(app, "cat.png", png(), "image/png")
 
     press(app, "Use these images")
 
@@ -73,7 +79,7 @@ def test_what_is_kept_is_chosen_and_no_longer_held_in_memory(open_page: OpenPage
 
 def test_what_is_refused_can_be_mended_and_leaves_the_choice_as_it_was(open_page: OpenPage, store: Store) -> None:
     app = opened(open_page)
-    app.file_uploader[0].upload("odd.zip", b"no zip", "application/zip")
+    uploaded(app, "odd.zip", b"no zip", "application/zip")
 
     press(app, "Use these images")
 
