@@ -146,6 +146,11 @@ class Ensemble:
         parts = apart(pixels, self._like)
         return [member.logits(part, batch_size) for member, part in zip(self.members, parts, strict=True)]
 
+    @property
+    def largest_pass(self) -> int | None:
+        """See `Classifier.largest_pass`; the smallest of the members'."""
+        return min((member.largest_pass for member in self.members if member.largest_pass), default=None)
+
     def answers(self, logits: Any) -> list[Answer]:
         """The most probable labels of each picture, all members together."""
         scores = [member.scores(own).numpy() for member, own in zip(self.members, logits, strict=True)]

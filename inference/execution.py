@@ -24,7 +24,6 @@ from inference.store import Store
 from inference.strategies import Source
 
 SAVE_S = 0.5
-WORKER_DIED = "A worker died; Ray gave its images to another one, and none was lost."
 LIMIT_IMAGES = 500
 """So many images stand for their data set when its limit is measured."""
 MAX_CACHE_WARMING_BYTES = 2 * 1024**3
@@ -219,8 +218,7 @@ class Execution:
         self._pending_predictions += event.predictions
         self._ray.warm.mark_used(event.spans)
         self._plan = event.plan or self._plan
-        if event.worker_died and WORKER_DIED not in self._messages:
-            self._messages.append(WORKER_DIED)
+        self._messages += [note for note in event.notes if note not in self._messages]
 
     def _save(self, event: runner.Event) -> None:
         self._store.save_progress(

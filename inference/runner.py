@@ -55,8 +55,8 @@ class Event:
     operators: tuple[OperatorProgress, ...] = ()
     plan: str | None = None
     """Ray Data's plan; comes with the last event."""
-    worker_died: bool = False
-    """Whether a worker has died so far; Ray gave its images to another one."""
+    notes: tuple[str, ...] = ()
+    """Sentences of the workers that a person should read; each worker may say the same again."""
 
 
 def run(
@@ -99,7 +99,7 @@ def _executed(
     truths = {image.image_id: image.truth for image in images.images}
     reading = _Reading(answers, watch)
     reading.start()
-    done, worker_died = 0, False
+    done = 0
     try:
         while True:
             item = reading.next(timeout=TICK_S)
@@ -107,7 +107,6 @@ def _executed(
             spans, samples = recorder.decode(recorder.merge(block["spans"].to_pylist())) if block else ([], [])
             predictions = _predictions(block, truths) if block else ()
             done += len(predictions)
-            worker_died |= block is not None and block["repeated"][0].as_py()
             yield Event(
                 started_at=started_at,
                 elapsed_s=recorder.now_s() - started_at,
@@ -119,7 +118,7 @@ def _executed(
                 predictions=predictions,
                 operators=watch.operators,
                 plan=_plan_text(answers) if item is _END else None,
-                worker_died=worker_died,
+                notes=_notes(block) if block else (),
             )
             if item is _END:
                 break
@@ -184,6 +183,10 @@ def _predictions(block: pa.Table, truths: dict[str, str | None]) -> tuple[Predic
             )
         )
     return tuple(predictions)
+
+
+def _notes(block: pa.Table) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(note for text in block["notes"].to_pylist() if text for note in json.loads(text)))
 
 
 def _phase(done: int, total: int, watch: Watch) -> str:

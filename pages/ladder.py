@@ -53,7 +53,8 @@ def draw_launch(store: Store, machine: Hardware, recent: Sequence[RunSummary], *
     """What will be classified, by which steps, and the one button that measures them."""
     chosen = settings.what_row(store.home, default_config(machine).with_(limit=IMAGES))
     if chosen.config is None:
-        st.error(format.literal(chosen.problem), icon=":material/error:")
+        if chosen.problem is not None:
+            st.error(format.literal(chosen.problem), icon=":material/error:")
         return
     steps = ladder.steps(chosen.config, machine)
     configs = interleaved([step.config for step in steps], REPEATS)

@@ -39,13 +39,20 @@ def main() -> None:
     with left:
         chosen = settings.form(store.home, machine)
         if chosen.config is None:
-            st.error(literal(chosen.problem), icon=":material/error:")
+            _refuse(chosen.problem)
         else:
             verdict = check(chosen.config, machine)
             _judge(chosen.config, verdict)
             _launch(chosen, chosen.config, verdict)
     with right:
         live.draw(_shown())
+
+
+def _refuse(problem: str | None) -> None:
+    if problem is None:
+        st.caption("There is nothing to run yet: the reason stands above, at its field.")
+    else:
+        st.error(literal(problem), icon=":material/error:")
 
 
 def _judge(config: RunConfig, verdict: Verdict) -> None:

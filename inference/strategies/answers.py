@@ -16,6 +16,8 @@ from inference.config import RunConfig
 from inference.geometry import Geometry
 from inference.recorder import Recorder
 
+WORKER_DIED = "A worker died; Ray gave its images to another one, and none was lost."
+
 RETRIES = 3
 """So often a task or an actor that has died is started again. Ray Data's own answer is for ever (2.60), and what kills
 a worker each time would then never end."""
@@ -72,8 +74,8 @@ class Answers:
 
     Columns, one row per image: `image_id`, `top` (JSON list of [label, score], best first; empty without an
     answer), `votes` (the same of an ensemble's first choices, model by model; empty without one), `reason` (empty
-    with an answer), `done_s` (seconds since the run began), `worker`, `repeated` (whether an earlier worker died), and
-    `spans` (JSON; those of the whole batch on its first row).
+    with an answer), `done_s` (seconds since the run began), `worker`, `notes` (JSON list of sentences that a
+    person should read) and `spans` (JSON), both of the whole batch on its first row and empty on the others.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -91,8 +93,9 @@ class Answers:
         """Add an image without an answer, and why."""
         self._rows.append((image_id, "[]", "[]", reason, self._recorder.elapsed_s()))
 
-    def columns(self, spans_so_far: Iterable[str]) -> dict[str, Any]:
+    def columns(self, spans_so_far: Iterable[str], notes: Sequence[str] = ()) -> dict[str, Any]:
         """The batch as a dict of columns, which is what Ray Data takes back from a function (2.60)."""
+        notes = [*([WORKER_DIED] if _is_repeated() else []), *notes]
         image_ids, top, votes, reasons, done_s = (list(column) for column in zip(*self._rows, strict=True))
         spans = recorder.merge([*spans_so_far, self._recorder.drain()])
         return {
@@ -102,7 +105,7 @@ class Answers:
             "reason": reasons,
             "done_s": done_s,
             "worker": [self._recorder.worker] * len(image_ids),
-            "repeated": [_is_repeated()] * len(image_ids),
+            "notes": [json.dumps(notes)] + [""] * (len(image_ids) - 1),
             "spans": [spans] + [""] * (len(image_ids) - 1),
         }
 

@@ -98,4 +98,10 @@ def classify_pixels(
                 answers.refuse(image_id, reason)
             else:
                 answers.give(image_id, top, votes)
-    return answers.columns(spans_so_far)
+    return answers.columns(spans_so_far, _memory_notes(classifier.largest_pass))
+
+
+def _memory_notes(largest_pass: int | None) -> list[str]:
+    if largest_pass is None:
+        return []
+    return [f"The GPU's memory did not hold more: batches went through in parts of at most {largest_pass:,} images."]

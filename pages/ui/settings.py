@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from inference import catalog, checkpoints, listing, remote, uploads
 from inference.config import STRATEGIES, RunConfig
-from inference.errors import BatchscopeError, DataUnavailable
+from inference.errors import BatchscopeError, DataUnavailable, ModelUnavailable
 from inference.hardware import Hardware
 from inference.history import History
 from inference.preflight import default_config
@@ -48,6 +48,7 @@ class Chosen:
     """None where the settings are not valid; `problem` says why."""
     repeats: int = 1
     problem: str | None = None
+    """None also where the reason stands beside the field that it is about."""
 
 
 def form(home: Path, machine: Hardware) -> Chosen:
@@ -56,7 +57,11 @@ def form(home: Path, machine: Hardware) -> Chosen:
     refused = address.refused(defaults)  # the widgets take what they cannot show out of the address
     address.keep(defaults)
     notice = st.container()
-    values: dict[str, Any] = {name: named(name, home, defaults) for name in ("model", "dataset")}
+    values: dict[str, Any] = {}
+    reasons = {}
+    for name in ("model", "dataset"):
+        values[name] = named(name, home, defaults)
+        reasons[name] = st.container()
     values["limit"] = images(defaults)
     values["sample_seed"] = options.sample()
     _preview(home, values["dataset"])
@@ -66,7 +71,7 @@ def form(home: Path, machine: Hardware) -> Chosen:
         repeats = options.steps("repeats", range(1, address.MAX_REPEATS + 1), 1, int)
     with notice:
         address.show_refused(refused, values)
-    return _chosen(values, repeats)
+    return _chosen(values, repeats, reasons)
 
 
 def what_row(home: Path, defaults: RunConfig) -> Chosen:
@@ -83,10 +88,11 @@ def what_row(home: Path, defaults: RunConfig) -> Chosen:
         values["limit"] = images(defaults)
     with notice:
         address.show_refused(refused, values)
-    return _chosen(defaults.settings() | values, 1)
+    return _chosen(defaults.settings() | values, 1, {"model": model, "dataset": dataset})
 
 
-def _chosen(values: dict[str, Any], repeats: int) -> Chosen:
+def _chosen(values: dict[str, Any], repeats: int, reasons: Mapping[str, DeltaGenerator]) -> Chosen:
+    """What the form holds; why a model or a data set cannot be used is told in its place among `reasons`."""
     try:
         typed = {
             name: address.parsed(name, values[name]) for name in address.TYPED if isinstance(values.get(name), str)
@@ -98,6 +104,10 @@ def _chosen(values: dict[str, Any], repeats: int) -> Chosen:
         (model, dataset), *members = found
         config = config.with_(model=model, dataset=dataset, members=tuple(member for member, _ in members))
         return Chosen(config=config, repeats=repeats)
+    except (ModelUnavailable, DataUnavailable) as error:
+        place = reasons["model" if isinstance(error, ModelUnavailable) else "dataset"]
+        place.error(literal(error), icon=":material/error:")
+        return Chosen(config=None)
     except BatchscopeError as error:
         return Chosen(config=None, problem=str(error))
 
@@ -184,13 +194,15 @@ def images(defaults: RunConfig) -> int:
 
 
 def _preview(home: Path, dataset: str) -> None:
+    in_bucket = False
     try:
         with st.spinner("Looking at the images…", show_time=False):
             in_bucket = listing.in_bucket(dataset)
             images = (remote.first_images if in_bucket else catalog.preview)(dataset, home, PREVIEWED) or ()
             pictures = thumbnails(home, dataset, [image.image_id for image in images])
     except DataUnavailable as error:
-        st.caption(literal(error))
+        if in_bucket:  # why anything else cannot be read stands at its field
+            st.caption(literal(error))
         return
     if not images:
         st.caption("No preview: the bucket has not answered yet.")

@@ -1,5 +1,6 @@
 """Whole batches through a checkpoint give the answers that a pipeline gives image by image."""
 
+import json
 import platform
 import resource
 import shutil
@@ -14,9 +15,12 @@ import transformers
 from PIL import Image
 
 from inference.bundled import DIGITS_MODEL_DIR
+from inference.ensemble import Ensemble
 from inference.geometry import Geometry
 from inference.images import decode
 from inference.models import Answer, Classifier, geometry_of, keep_freed_memory
+from inference.recorder import Recorder
+from inference.strategies.batches import classify_pixels
 from tests.inference.tiny import OTHERS, noise, photo_like, processor, resnet
 
 SIZES = ((500, 375), (375, 500), (97, 131), (300, 300), (800, 90), (30, 40), (224, 224))
@@ -319,6 +323,30 @@ def test_a_batch_that_memory_does_not_hold_goes_through_in_halves_with_every_ans
 
     assert_same(answers, wanted)
     assert sum(size for size in device.sizes if size <= capacity) == len(pictures)
+
+
+def test_the_size_that_memory_holds_is_told_with_the_batchs_answers(
+    small: str, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def notes(model: Classifier | Ensemble) -> list[str]:
+        pixels = np.stack([model.pixels(image) for image in pictures])
+        names = [str(number) for number in range(len(pictures))]
+        with_answers = classify_pixels(
+            model, names, pixels, [""] * len(names), batch_size=8, recorder=Recorder("worker", 0.0), spans_so_far=()
+        )
+        first, *others = with_answers["notes"]
+        assert set(others) == {""}
+        return json.loads(first)
+
+    monkeypatch.setattr("inference.strategies.answers._is_repeated", lambda: False)  # no worker of Ray is asked
+    roomy, tight = classifier(small), classifier(small)
+    monkeypatch.setattr(tight, "_forward", TooSmall(tight._forward, 2))
+
+    assert notes(roomy) == []
+    for model in (tight, Ensemble([roomy, tight], "mean", 1)):
+        assert notes(model) == [
+            "The GPU's memory did not hold more: batches went through in parts of at most 2 images."
+        ]
 
 
 def test_a_single_picture_that_memory_does_not_hold_is_an_error(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 
@@ -11,8 +10,6 @@ from conftest import OpenPage, words
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from test_run import press
-
-from inference.store import Store
 
 
 @pytest.fixture
@@ -75,34 +72,6 @@ def test_looking_inside_nothing_says_why(open_page: OpenPage, tmp_path: Path) ->
     assert any("There is no folder" in error.value for error in app.error)
 
 
-def test_an_upload_is_kept_and_chosen(open_page: OpenPage, store: Store) -> None:
-    picture = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(picture, "PNG")
-    app = open_page("run")
-    press(app, "Upload images")
-    app.file_uploader[0].upload("my cat.png", picture.getvalue(), "image/png")
-
-    press(app, "Use these images")
-
-    (listing,) = (store.home / "uploads").glob("*/images.csv")
-    assert app.get_by_key("dataset").value == str(listing)
-    assert (listing.parent / "00001-my-cat.png").read_bytes() == picture.getvalue()
-    assert any("1 image uploaded and chosen" in toast.value for toast in app.toast)
-
-
-def test_an_upload_without_a_readable_archive_is_refused_and_nothing_is_chosen(
-    open_page: OpenPage, store: Store
-) -> None:
-    app = open_page("run")
-    press(app, "Upload images")
-    app.file_uploader[0].upload("odd.zip", b"no zip", "application/zip")
-
-    press(app, "Use these images")
-
-    assert app.get_by_key("dataset").value == "digits"
-    assert not (store.home / "uploads").exists() or not list((store.home / "uploads").iterdir())
-
-
 @pytest.mark.parametrize("name", ["dataset", "model"])
 def test_what_lies_outside_the_allowed_folders_cannot_be_launched(open_page: OpenPage, name: str) -> None:
     app = open_page("run", {name: "/etc"})
@@ -115,5 +84,9 @@ def test_a_folder_without_images_cannot_be_launched(open_page: OpenPage, tmp_pat
     (tmp_path / "empty").mkdir()
     app = open_page("run", {"dataset": str(tmp_path / "empty")})
 
-    assert any("holds no images" in error.value for error in app.error)
+    (error,) = app.error
+    assert "holds no images" in error.value
+    assert "There is nothing to run yet: the reason stands above, at its field." in words(app)
+    drawn = list(app.main)
+    assert drawn.index(app.get_by_key("dataset")) < drawn.index(error) < drawn.index(app.get_by_key("limit"))
     assert not [button for button in app.button if button.label.startswith("Run ")]

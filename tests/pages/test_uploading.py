@@ -66,12 +66,13 @@ def test_the_limits_are_told_before_anything_is_uploaded(open_page: OpenPage) ->
 
 def test_what_is_kept_is_chosen_and_no_longer_held_in_memory(open_page: OpenPage, store: Store) -> None:
     app = opened(open_page)
-    uploaded(app, "cat.png", png(), "image/png")
+    uploaded(app, "my cat.png", png(), "image/png")
 
     press(app, "Use these images")
 
     (dataset,) = uploads.datasets(store.home)
     assert chosen(app) == dataset
+    assert (Path(dataset).parent / "00001-my-cat.png").read_bytes() == png()
     assert any("1 image uploaded and chosen" in toast.value for toast in app.toast)
     press(app, "Upload images")
     assert app.file_uploader[0].value == []
