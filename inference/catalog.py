@@ -120,11 +120,16 @@ def image_path(dataset: str, image_id: str, home: Path) -> Path | None:
     return found[0] if found and found[1] is None else None
 
 
-def why_no_picture(dataset: str, image_id: str, home: Path) -> str | None:
-    """Why the picture of an image cannot be shown, as a sentence; None where it is not to be had from its file."""
+def why_no_picture(dataset: str, image_id: str, home: Path, *, chosen: bool = False) -> str | None:
+    """Why the picture of an image cannot be shown, as a sentence; None where it is not to be had from its file.
+
+    `chosen` is what `thumbnails` was told.
+    """
     try:
         root = listing.root_folder(listing.absolute(dataset), home)
         in_bucket = remote.image_of(dataset, image_id)
+        if in_bucket is not None and not chosen and not remote.may_be_asked(dataset, home):
+            return "It lies in a bucket, and the run came from elsewhere: run it again here to have it fetched."
         if in_bucket is not None:
             return remote.why_not(in_bucket)
         if root is None:

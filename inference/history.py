@@ -130,6 +130,15 @@ class History:
             ).fetchall()
         return {row["id"]: json.loads(row["hardware"]) for row in rows}
 
+    def is_from_here(self, dataset: str) -> bool:
+        """Whether a run of this data set was queued on this machine, and not only read in from elsewhere."""
+        with self.database.reading() as db:
+            return bool(
+                db.execute(
+                    "SELECT EXISTS (SELECT 1 FROM runs WHERE imported_at IS NULL AND dataset = ?)", (dataset,)
+                ).fetchone()[0]
+            )
+
     # -- saying --------------------------------------------------------------------------------------------
 
     def describe(

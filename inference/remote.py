@@ -9,7 +9,9 @@ from pathlib import Path
 from inference import buckets, folders, listing, lists, s3
 from inference.errors import DataUnavailable
 from inference.fetches import Fetch, Fetches, Latest
+from inference.history import History
 from inference.listing import ImageRef
+from inference.store import Store
 
 WAIT_S = 3.0
 """A page waits so long for what it is the first to ask for, all of it together."""
@@ -22,6 +24,14 @@ PICTURES_KEPT_S = 600.0
 _fetches = Fetches()
 _pictures = Latest[bytes](2, PICTURES_KEPT_S)
 _firsts = Latest[tuple[ImageRef, ...]](16, FIRST_KEPT_S)
+
+
+def may_be_asked(dataset: str, home: Path) -> bool:
+    """Whether pages may have images in buckets fetched for the runs of a data set: one of them was queued here.
+
+    A file of runs from elsewhere would otherwise have this machine ask whatever bucket it names, with its credentials.
+    """
+    return History(Store(home).database).is_from_here(dataset)
 
 
 def image_of(dataset: str, image_id: str) -> ImageRef | None:

@@ -38,14 +38,18 @@ _Place = tuple[Path, int | None]
 """The file of an image, and the row in it where that is a Parquet list: see `listing.image_file`."""
 
 
-def thumbnails(home: Path, dataset: str, image_ids: Sequence[str]) -> list[bytes | None]:
-    """What `thumbnail` gives for each of these images; new ones are made side by side."""
+def thumbnails(home: Path, dataset: str, image_ids: Sequence[str], *, chosen: bool = False) -> list[bytes | None]:
+    """What `thumbnail` gives for each of these images; new ones are made side by side.
+
+    `chosen` says that a person has just chosen the data set: see `remote.may_be_asked`.
+    """
     places = [listing.image_file(dataset, image_id, home) for image_id in image_ids]
     contents = _of_lists([place for place in places if place is not None and not _is_kept(home, place)])
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(lambda place: _thumbnail(home, place, contents) if place else None, places))
     far = [None if place else remote.image_of(dataset, image) for place, image in zip(places, image_ids, strict=True)]
-    fetched = _of_buckets(home, [image for image in far if image is not None])
+    wanted = [image for image in far if image is not None]
+    fetched = _of_buckets(home, wanted) if wanted and (chosen or remote.may_be_asked(dataset, home)) else {}
     return [fetched.get(image.uri) if image else near for image, near in zip(far, found, strict=True)]
 
 
@@ -152,6 +156,8 @@ def picture(home: Path, dataset: str, image_id: str) -> Image.Image | None:
     """One image of a data set with all its pixels; None when it cannot be shown, or is not there yet."""
     place = listing.image_file(dataset, image_id, home)
     far = remote.image_of(dataset, image_id) if place is None else None
+    if far is not None and not remote.may_be_asked(dataset, home):
+        return None
     try:
         data = _content(place, _of_lists([place])) if place else remote.content(far) if far else None
         return decode(data) if data is not None else None

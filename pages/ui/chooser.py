@@ -71,7 +71,8 @@ def _entries(number: int) -> str:
 
 def _show_some(home: Path, dataset: str, image_ids: Sequence[str]) -> None:
     grid = st.grid(4, min_column_width=120, gap="small")
-    for image_id, picture in zip(image_ids, thumbnails(home, dataset, image_ids), strict=True):
+    pictures = thumbnails(home, dataset, image_ids, chosen=True)
+    for image_id, picture in zip(image_ids, pictures, strict=True):
         if picture is not None:
             with grid.cell():
                 st.image(picture, width="stretch", alt=plain(image_id), caption=literal(shortened(image_id, 24)))

@@ -199,7 +199,7 @@ def _preview(home: Path, dataset: str) -> None:
         with st.spinner("Looking at the images…", show_time=False):
             in_bucket = listing.in_bucket(dataset)
             images = (remote.first_images if in_bucket else catalog.preview)(dataset, home, PREVIEWED) or ()
-            pictures = thumbnails(home, dataset, [image.image_id for image in images])
+            pictures = thumbnails(home, dataset, [image.image_id for image in images], chosen=True)
     except DataUnavailable as error:
         if in_bucket:  # why anything else cannot be read stands at its field
             st.caption(literal(error))
@@ -213,7 +213,7 @@ def _preview(home: Path, dataset: str) -> None:
     with st.grid(PREVIEWED, min_column_width=40, gap="xxsmall", key="preview"):
         for image, picture in zip(images, pictures, strict=True):
             if picture is None:
-                why = catalog.why_no_picture(dataset, image.image_id, home)
+                why = catalog.why_no_picture(dataset, image.image_id, home, chosen=True)
                 st.caption("no picture" if why else "not readable", help=literal(why or image.image_id))
             else:
                 st.image(picture, width="stretch", alt=plain(image.image_id))

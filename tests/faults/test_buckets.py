@@ -254,12 +254,13 @@ def test_the_form_takes_no_other_address(nobody_asks: Store, dataset: str) -> No
     assert not [button for button in app.button if button.label.startswith("Run ")]
 
 
-@pytest.mark.parametrize("dataset", [NO_DATA_SETS[0], NO_DATA_SETS[3], NO_DATA_SETS[5]])
+@pytest.mark.parametrize("dataset", [NO_DATA_SETS[0], NO_DATA_SETS[3], NO_DATA_SETS[5], FOLDER])
 def test_the_pages_of_a_run_from_elsewhere_ask_nobody(nobody_asks: Store, tmp_path: Path, dataset: str) -> None:
     there = Store(tmp_path / "there")
     (run_id,) = there.enqueue([RunConfig(dataset=dataset)])
     there.claim("engine", {})
-    answers = [Prediction("a.jpg", "three", 0.9, done_s=0.5, worker="w"), Prediction("latest/meta-data", "x", 0.9)]
+    names = ("0000_zero.JPEG", "latest/meta-data")
+    answers = [Prediction(name, "three", 0.9, done_s=0.5, worker="w") for name in names]
     there.end(run_id, "finished", predictions=answers)
     bundle.read_in(nobody_asks, bundle.packed(there, [run_id]))
 
@@ -272,6 +273,23 @@ def test_the_pages_of_a_run_from_elsewhere_ask_nobody(nobody_asks: Store, tmp_pa
         ("replay", {"run": run_id}),
     ):
         assert not page(name, **query).exception, name
+
+
+def test_a_run_from_elsewhere_has_its_pictures_fetched_once_it_was_run_here(
+    page_server: Unreliable, tmp_path: Path
+) -> None:
+    there, here = Store(tmp_path / "there"), Store(tmp_path / "home")
+    (run_id,) = there.enqueue([RunConfig(dataset=FOLDER)])
+    there.claim("engine", {})
+    there.end(run_id, "finished", predictions=[Prediction("0000_zero.JPEG", "zero", 0.9, done_s=0.5, worker="w")])
+    bundle.read_in(here, bundle.packed(there, [run_id]))
+
+    app = page("predictions", run=run_id)
+    assert any(literal("the run came from elsewhere: run it again") in caption.value for caption in app.caption)
+    assert len(app.get("image")) == 0
+
+    here.enqueue([RunConfig(dataset=FOLDER)])
+    assert len(page("predictions", run=run_id).get("image")) == 1
 
 
 def test_the_form_shows_the_first_pictures_of_a_bucket_and_says_why_one_is_missing(page_server: Unreliable) -> None:

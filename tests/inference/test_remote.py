@@ -10,8 +10,10 @@ from PIL import Image
 
 from inference import catalog, images, remote, survey, thumbnails
 from inference.bundled.samples import ensure_samples
+from inference.config import RunConfig
 from inference.errors import DataUnavailable
 from inference.fetches import Latest
+from inference.store import Store
 from inference.thumbnails import picture
 from tests.conftest import wait_until
 from tests.inference.test_buckets import NO_BUCKETS, clean
@@ -41,7 +43,13 @@ def server(served: bucket.Bucket, monkeypatch: pytest.MonkeyPatch) -> Iterator[U
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
+    """Where these images were classified."""
+    queued(tmp_path / "home", PICTURES)
     return tmp_path / "home"
+
+
+def queued(home: Path, dataset: str) -> None:
+    Store(home).enqueue([RunConfig(dataset=dataset)])
 
 
 @pytest.fixture
@@ -77,12 +85,24 @@ def test_pictures_of_another_server_are_others(
 
 
 def test_where_nothing_can_be_kept_a_picture_is_shown_and_not_fetched_again(home: Path, server: Unreliable) -> None:
-    home.write_text("a file where a folder should be", encoding="utf-8")
+    (home / "thumbnails").write_text("a file where a folder should be", encoding="utf-8")
 
     assert shown(home, PICTURES, MANY[:2]) == [True, True]
     server.well()
     assert shown(home, PICTURES, MANY[:2]) == [True, True]
     assert server.requests == []
+
+
+def test_what_nobody_has_run_or_chosen_here_is_not_fetched(tmp_path: Path, server: Unreliable) -> None:
+    home = tmp_path / "other"
+
+    assert shown(home, PICTURES, MANY[:1]) == [False]
+    assert picture(home, PICTURES, MANY[0]) is None
+    assert "the run came from elsewhere" in str(catalog.why_no_picture(PICTURES, MANY[0], home))
+    assert server.requests == []
+    assert thumbnails.thumbnails(home, PICTURES, MANY[:1], chosen=True) != [None]
+    queued(home, PICTURES)
+    assert picture(home, PICTURES, MANY[0]) is not None
 
 
 def test_a_page_waits_three_seconds_for_a_silent_bucket_and_the_next_ones_do_not(
@@ -188,6 +208,7 @@ def test_a_list_of_addresses_shows_what_it_names_and_nothing_else(
     named = [f"{PICTURES}/{name}" for name in MANY[:2]]
     (tmp_path / "list.csv").write_text("\n".join(["path", *named, "s3://169.254.169.254/x.jpg"]), encoding="utf-8")
     dataset = str(tmp_path / "list.csv")
+    queued(home, dataset)
 
     assert shown(home, dataset, named) == [True, True]
     assert picture(home, dataset, named[0]) is not None
