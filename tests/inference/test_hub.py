@@ -67,7 +67,7 @@ def test_a_cached_model_needs_no_hub(served: hub.Hub, tmp_path: Path) -> None:
     assert [with_the_hub.folder, without_it.folder, offline.folder] == [first.folder] * 3
     assert without_it.cached_before
     assert len(served.asked) == asked
-    assert max(with_the_hub.seconds, without_it.seconds) < 1
+    assert max(with_the_hub.seconds, without_it.seconds) < 5
 
 
 def test_the_clients_own_functions_find_the_model_and_fetch_nothing_again(served: hub.Hub, tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_whoever_waits_for_a_hub_may_leave(served: hub.Hub, tmp_path: Path) -> N
     found = find(MODEL, served.url, tmp_path, stop_at=0)
 
     assert found.error == "stop"
-    assert found.seconds < 2
+    assert found.seconds < 5
 
 
 def test_a_page_that_wants_a_login_is_no_hub(served: hub.Hub, tmp_path: Path) -> None:

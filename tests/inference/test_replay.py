@@ -161,7 +161,7 @@ def test_any_second_of_a_large_run_is_found_quickly() -> None:
         predictions=tuple(answer(i, (i + 1) / 100) for i in range(images)),
     )
     recording = Recording.of(run)
-    began = time.perf_counter()
+    began = time.process_time()  # other tests' processes do not count
     then = recording.as_of(900.0)
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1
     assert (len(then.predictions), len(then.spans)) == (90_000, 90_000)
