@@ -9,7 +9,7 @@ import streamlit as st
 
 from inference import folders
 from inference.errors import StoreUnavailable
-from pages.ui import header, state
+from pages.ui import dialogs, header, state
 from pages.ui.format import literal
 
 SIDEBAR_PIXELS = 200
@@ -44,6 +44,7 @@ def main() -> None:
         folders.restrict(state.store().home, st.get_option("server.address"))
         if os.environ.get("BATCHSCOPE_NO_ENGINE") != "1":
             state.keep_engine()
+        dialogs.turn_to(page.url_path)
         header.draw()
         state.enter_app()
         page.run()

@@ -132,18 +132,16 @@ def _say_of(selected: Sequence[RunSummary]) -> None:
         args=([run.id for run in selected], not favourites),
     )
     several = len(selected) > 1
-    if st.button(
+    st.button(
         "Tag…" if several else "Name, note, tags…",
         icon=":material/sell:" if several else ":material/edit:",
         key="describe",
         disabled=not selected,
         help=need_some,
-    ):
-        _say_nothing()
-        if several:
-            library.tag(selected)
-        else:
-            library.edit(selected[0])
+        on_click=_describe,
+        args=([run.id for run in selected],),
+    )
+    library.draw_open()
 
 
 def _delete_button(selected: Sequence[RunSummary]) -> None:
@@ -194,6 +192,11 @@ def _run_again(runs: Sequence[RunSummary], token: str) -> None:
 
 def _favour(run_ids: Sequence[str], favourite: bool) -> None:
     library.favour(run_ids, favourite)
+    _say_nothing()
+
+
+def _describe(run_ids: Sequence[str]) -> None:
+    library.open_(run_ids)
     _say_nothing()
 
 

@@ -17,7 +17,7 @@ from inference.hardware import fingerprint
 from inference.model_card import ModelCard
 from inference.store import Store
 from inference.supervisor import engine_alive
-from pages.ui import address, state, widgets
+from pages.ui import address, dialogs, state, widgets
 from pages.ui.format import UNKNOWN, bytes_, count, literal, shortened, significant
 from pages.ui.widgets import Card
 
@@ -25,6 +25,7 @@ KEPT_S = 60
 """A folder may change: what was found in it is true for a minute."""
 POLL_S = 0.5
 OPEN = "about model"
+"""The dialog's name."""
 LISTED = 12
 WAITING = "…"
 
@@ -39,19 +40,16 @@ SEEN = "Pixels after resizing and cropping, width × height"
 
 def button(model: str) -> None:
     """A button that opens the card of a model, and those of the others that make an ensemble with it."""
-    page = (st.context.url or "").partition("?")[0]
-    asked = (page, model, *_members())
-    if st.button("About this model", key="about-model", type="tertiary", icon=":material/info:"):
-        state.remember(OPEN, asked)
-    # Drawn with every page while it is open: one that is drawn anew, because a run has ended, say, would close it.
-    if state.remembered(OPEN) == asked:
-        _show(asked[1:])
-    else:
-        _close()
-
-
-def _close() -> None:
-    state.remember(OPEN, None)
+    st.button(
+        "About this model",
+        key="about-model",
+        type="tertiary",
+        icon=":material/info:",
+        on_click=dialogs.open_,
+        args=(OPEN,),
+    )
+    if dialogs.is_open(OPEN):
+        _show((model, *_members()))
 
 
 def _members() -> tuple[str, ...]:
@@ -61,7 +59,7 @@ def _members() -> tuple[str, ...]:
         return ()  # the form says what is wrong with them
 
 
-@st.dialog("About this model", width="medium", icon=":material/neurology:", on_dismiss=_close)
+@st.dialog("About this model", width="medium", icon=":material/neurology:", on_dismiss=dialogs.close)
 def _show(models: Sequence[str]) -> None:
     if len(models) == 1:
         _show_card(models[0])
@@ -78,7 +76,7 @@ def _show_card(model: str) -> None:
             found = _card(str(state.store().home), checkpoints.absolute(model))
     except BatchscopeError as error:
         st.error(literal(error), icon=":material/error:")
-        _close()  # with the next page: a hub that is silent is not asked again with each
+        dialogs.close()  # with the next page: a hub that is silent is not asked again with each
         return
     st.markdown(f"**{literal(found.architecture)}**", help="The class of Transformers that it is.")
     known = _counts().known(found.settings) is not None

@@ -12,19 +12,29 @@ from inference.errors import BatchscopeError
 from inference.setting_words import dataset_words
 from inference.survey import Range, Survey
 from inference.thumbnails import thumbnails
-from pages.ui import state, uploading, widgets
+from pages.ui import dialogs, state, uploading, widgets
 from pages.ui.format import bytes_, count, literal, plain, shortened
 from pages.ui.widgets import Card
 
 KEPT_S = 60
 """A folder may change: what was found in it is true for a minute."""
 LISTED = 12
+OPEN = "look inside"
+"""The dialog's name."""
 
 
 def about_dataset(dataset: str) -> None:
     """Buttons that open a data set and take an upload."""
     with st.container(horizontal=True, gap="small"):
-        if st.button("Look inside", key="look-inside", type="tertiary", icon=":material/visibility:"):
+        st.button(
+            "Look inside",
+            key="look-inside",
+            type="tertiary",
+            icon=":material/visibility:",
+            on_click=dialogs.open_,
+            args=(OPEN,),
+        )
+        if dialogs.is_open(OPEN):
             _look_inside(dataset)
         uploading.button()
 
@@ -32,7 +42,7 @@ def about_dataset(dataset: str) -> None:
 # -- data sets -------------------------------------------------------------------------------------------------------
 
 
-@st.dialog("What is in this data set", width="medium", icon=":material/photo_library:")
+@st.dialog("What is in this data set", width="medium", icon=":material/photo_library:", on_dismiss=dialogs.close)
 def _look_inside(dataset: str) -> None:
     home = state.store().home
     st.caption(literal(dataset_words(dataset, in_full=True)))

@@ -10,7 +10,7 @@ from inference.errors import StoreUnavailable
 from inference.hardware import chip, facts
 from inference.store import EngineStatus, RunSummary
 from inference.supervisor import engine_alive
-from pages.ui import state
+from pages.ui import dialogs, state
 from pages.ui.format import in_badge, literal, percent, plain, rate
 from pages.ui.state import Pace
 
@@ -18,13 +18,16 @@ BUSY_POLL_S = 1
 IDLE_POLL_S = 10
 """How soon a page notices a run that another session started; it costs two reads of the database."""
 
+_Seen = tuple[EngineStatus | None, list[RunSummary]]
+"""The engine that is alive, and the runs that have not ended."""
+
 
 def draw() -> None:
     """Draw the header; it keeps itself up to date, and redraws the page when a run starts or ends."""
-    engine, active = _look()
+    seen = engine, active = _look()
     every = BUSY_POLL_S if active or _starting(engine) else IDLE_POLL_S
     # The interval is fixed when a fragment is made, so a page is redrawn to change it.
-    st.fragment(_header, run_every=every)(_situation(engine, active))
+    st.fragment(_header, run_every=every)(_situation(engine, active), [seen])
 
 
 def engine_sentence(engine: EngineStatus | None, active: Sequence[RunSummary], pace: Pace) -> str:
@@ -58,7 +61,7 @@ def _run_words(run: RunSummary, pace: Pace) -> list[str]:
     return words
 
 
-def _look() -> tuple[EngineStatus | None, list[RunSummary]]:
+def _look() -> _Seen:
     store = state.store()
     engine = store.engine()
     return (engine if engine_alive(engine) else None), store.active()
@@ -73,14 +76,18 @@ def _starting(engine: EngineStatus | None) -> bool:
     return engine is not None and engine.state == "starting"
 
 
-def _header(drawn_for: tuple[object, ...]) -> None:
+def _header(drawn_for: tuple[object, ...], seen: list[_Seen]) -> None:
+    """Draw what was seen when the page was drawn, and from then on what is the case.
+
+    To begin the page again while it is drawn would lose the click for which it is drawn: buttons come further down.
+    """
     try:
-        engine, active = _look()
+        engine, active = seen.pop() if seen else _look()
     except StoreUnavailable as error:
         st.error(literal(error))
         return
     if _situation(engine, active) != drawn_for:
-        st.rerun()
+        dialogs.redraw_page()
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="header"):
         st.markdown("**Batchscope**", width="content")
         running = active[0] if active and active[0].state != "queued" else None

@@ -9,8 +9,11 @@ import streamlit as st
 from inference.errors import InvalidConfig
 from inference.history import MAX_NAME_LENGTH, MAX_NOTE_LENGTH, MAX_TAGS
 from inference.store import RunSummary
-from pages.ui import state
+from pages.ui import dialogs, state
 from pages.ui.format import count, in_badge, literal, plain, sentence_case, shortened
+
+OPEN = "describe"
+"""The dialog's name."""
 
 
 def describe(run: RunSummary) -> None:
@@ -27,14 +30,34 @@ def describe(run: RunSummary) -> None:
             on_click=favour,
             args=([run.id], not run.favourite),
         )
-        if st.button("Name, note, tags…", key=f"describe-{run.id}", icon=":material/edit:"):
-            edit(run)
+        st.button(
+            "Name, note, tags…", key=f"describe-{run.id}", icon=":material/edit:", on_click=open_, args=([run.id],)
+        )
+    draw_open()
     if run.note:
         st.text("\n".join(map(plain, run.note.splitlines())))  # `st.text` keeps lines, and interprets nothing
 
 
-@st.dialog("Name, note and tags", icon=":material/edit:")
-def edit(run: RunSummary) -> None:
+def open_(run_ids: Sequence[str]) -> None:
+    """Open the dialog in which one run is described, or several are tagged; a callback of a button."""
+    state.remember("library_refused", None)
+    dialogs.open_(OPEN, tuple(run_ids))
+
+
+def draw_open() -> None:
+    """Draw the dialog if it is open and its runs are still there."""
+    found = [state.store().summary(run_id) for run_id in dialogs.about(OPEN) or ()]
+    runs = [run for run in found if run is not None]
+    if len(runs) > 1:
+        _tag(runs)
+    elif runs:
+        _edit(runs[0])
+    elif dialogs.is_open(OPEN):
+        dialogs.close()  # they were deleted
+
+
+@st.dialog("Name, note and tags", icon=":material/edit:", on_dismiss=dialogs.close)
+def _edit(run: RunSummary) -> None:
     """Let the name, the note, the tags and the star of one run be changed."""
     keys = {name: f"{name}-of-{run.id}" for name in ("name", "note", "tags", "star")}
     st.text_input(
@@ -50,8 +73,8 @@ def edit(run: RunSummary) -> None:
     _save_button(run.id, _save, run.id, keys)
 
 
-@st.dialog("Tag runs", icon=":material/sell:")
-def tag(runs: Sequence[RunSummary]) -> None:
+@st.dialog("Tag runs", icon=":material/sell:", on_dismiss=dialogs.close)
+def _tag(runs: Sequence[RunSummary]) -> None:
     """Let several runs be given tags, and tags be taken from them."""
     used = list(dict.fromkeys(tag for run in runs for tag in run.tags))
     _tags_input(f"Give to {count(len(runs), 'run')}", _known_tags(()), "tags-added")
@@ -88,10 +111,11 @@ def _tags_input(label: str, options: Sequence[str], key: str, default: Sequence[
 
 def _save_button(name: str, save: Callable[..., None], *args: object) -> None:
     """Close the dialog when what was entered could be kept, else say why it could not."""
-    if st.button("Save", type="primary", key=f"save-{name}", on_click=save, args=args):
-        refused = state.remembered("library_refused")
-        if refused is None:
-            st.rerun()
+    st.button("Save", type="primary", key=f"save-{name}", on_click=save, args=args)
+    if not dialogs.is_open(OPEN):
+        st.rerun()
+    refused = state.remembered("library_refused")
+    if refused is not None:
         st.error(literal(refused), icon=":material/error:")
 
 
@@ -115,4 +139,4 @@ def _keep(change: Callable[[], None]) -> None:
     except InvalidConfig as error:
         state.remember("library_refused", f"{sentence_case(str(error))}.")
     else:
-        state.remember("library_refused", None)
+        dialogs.close()

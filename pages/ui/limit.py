@@ -14,7 +14,7 @@ from inference.limits import NOT_MEASURED, Limit, LimitKey, measurable
 from inference.results import RunRecord
 from inference.setting_words import setting_text
 from inference.store import Store
-from pages.ui import format, state
+from pages.ui import dialogs, format, state
 from pages.ui.format import literal
 from pages.ui.widgets import Card
 
@@ -134,7 +134,7 @@ def _details(drawn: Known) -> None:
         st.error(literal(error), icon=":material/database_off:")
         return
     if found != drawn:
-        st.rerun()  # figures and charts above are out of date
+        dialogs.redraw_page()  # figures and charts above are out of date
     with st.popover("The limit", icon=":material/vertical_align_top:"):
         if found.limit is not None:
             st.markdown(f"**This machine could do {format.rate(found.limit.images_per_s)} at best**")

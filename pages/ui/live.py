@@ -11,7 +11,7 @@ import streamlit as st
 from inference.errors import StoreUnavailable
 from inference.results import OperatorProgress, Progress, RunRecord, throughput
 from inference.store import RunSummary
-from pages.ui import limit, outcome, state
+from pages.ui import dialogs, limit, outcome, state
 from pages.ui.format import UNKNOWN, count, literal, rate, seconds
 from pages.ui.lines import throughput_chart
 from pages.ui.state import Pace
@@ -88,7 +88,7 @@ def _runs(run_ids: Sequence[str], drawn_for: tuple[tuple[str, str], ...]) -> Non
         store = state.store()
         runs = [run for run in map(store.summary, run_ids) if run is not None]
         if _situation(runs) != drawn_for:
-            st.rerun()  # a run has changed its state: the whole page is out of date
+            dialogs.redraw_page()  # a run has changed its state: the whole page is out of date
         run = followed(runs)
         _title(run)
         if len(runs) > 1:

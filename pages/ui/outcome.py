@@ -16,7 +16,7 @@ from inference.preflight import check
 from inference.results import Metrics, RunRecord, metrics, throughput
 from inference.store import RunSummary
 from inference.usage import batch_latencies
-from pages.ui import limit, scaling, settings, share, state
+from pages.ui import library, limit, scaling, settings, share, state
 from pages.ui.charts import Figure
 from pages.ui.format import UNKNOWN, count, lines_, literal, percent, rate, seconds
 from pages.ui.latency import latency_chart
@@ -95,6 +95,7 @@ def draw(run: RunSummary) -> None:
     if record.state == "finished":
         _advice(record, figures)
     _next_steps(run, record, above)
+    library.describe(run)
     if record.predictions or record.spans:
         metric_cards([*run_cards(figures), limit.card(above, figures.steady_images_per_s)])
         _figures(kept, above)

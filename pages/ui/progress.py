@@ -9,7 +9,7 @@ import streamlit as st
 from inference.config import RunConfig
 from inference.errors import BatchscopeError
 from inference.store import RunSummary, Store
-from pages.ui import format, state
+from pages.ui import dialogs, format, state
 
 NameOf = Callable[[RunSummary], str]
 """What a page calls a run: its strategy, its step."""
@@ -47,7 +47,7 @@ def _live(comparison_id: str, name_of: NameOf, evidence: Callable[[Store, Sequen
     store = state.store()
     runs = store.comparison(comparison_id)
     if not any(run.active for run in runs):
-        st.rerun()
+        dialogs.redraw_page()
     current = next((run for run in runs if run.state in ("running", "cancelling")), None)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(done_share(runs), text=format.literal(live_text(store, runs, current, name_of)))

@@ -15,10 +15,12 @@ from inference.history import Wanted
 from inference.images import EXTENSIONS
 from inference.listing import DIGITS
 from inference.uploads import Kept
-from pages.ui import state
+from pages.ui import dialogs, state
 from pages.ui.format import bytes_, count, literal, moment
 
 MOST_SHOWN = 50
+OPEN = "upload"
+"""The dialog's name."""
 _NOTHING_YET = "Choose images or a zip archive first."
 _LIST_PIXELS = 260
 
@@ -29,9 +31,19 @@ def button() -> None:
     if told:
         st.toast(literal(told), icon=":material/upload:")
         state.remember("upload told", None)
-    if st.button("Upload images", key="open-upload", type="tertiary", icon=":material/upload:"):
-        state.remember("upload problem", None)
+    st.button("Upload images", key="open-upload", type="tertiary", icon=":material/upload:", on_click=_open)
+    if dialogs.is_open(OPEN):
         _dialog()
+
+
+def _open() -> None:
+    state.remember("upload problem", None)
+    dialogs.open_(OPEN)
+
+
+def _dismiss() -> None:
+    _forget()
+    dialogs.close()
 
 
 def _forget() -> None:
@@ -43,10 +55,10 @@ def _forget() -> None:
     state.remember("upload number", _number() + 1)  # the next uploader is another one, and empty
 
 
-@st.dialog("Upload images", icon=":material/upload:", on_dismiss=_forget)
+@st.dialog("Upload images", icon=":material/upload:", on_dismiss=_dismiss)
 def _dialog() -> None:
-    if state.remembered("upload told"):
-        st.rerun()  # images are chosen: closes the dialog
+    if not dialogs.is_open(OPEN):
+        st.rerun()  # images are chosen
     st.caption(f"Images, or zip archives in which folders are labels: {uploads.LIMITS}.")
     st.file_uploader(
         "Files",
@@ -94,6 +106,7 @@ def _keep() -> None:
 def _choose(dataset: str, told: str) -> None:
     state.assign({"dataset": dataset})
     state.remember("upload told", told)
+    dialogs.close()
 
 
 def _files() -> Sequence[UploadedFile]:

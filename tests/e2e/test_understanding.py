@@ -140,6 +140,29 @@ def test_a_run_is_named_and_tagged_found_by_that_deleted_and_had_back(page: Any,
     History(library.store.database).describe(newest, name="", tags=())
 
 
+def test_a_dialog_keeps_what_is_typed_when_a_run_begins_elsewhere(page: Any, library: Library) -> None:
+    open_page(page, f"{library.url}/run?run={library.five[0]}")
+    page.get_by_role("button", name="Name, note, tags").click()
+    dialog = page.get_by_role("dialog")
+    note = dialog.get_by_role("textbox", name="Note")
+    note.press_sequentially("half a thought")
+
+    (other,) = library.store.enqueue([seed.NAIVE])
+    try:
+        expect(page.get_by_text("1 queued")).to_be_visible()  # the page has been drawn anew
+        expect(note).to_have_value("half a thought")
+        note.press_sequentially(", and its end")
+        page.keyboard.press("Tab")
+        dialog.get_by_role("button", name="Save").click()
+        expect(dialog).to_have_count(0)
+    finally:
+        library.store.request_cancel(other)
+        History(library.store.database).delete([other])
+    run = library.store.summary(library.five[0])
+    assert run is not None
+    assert run.note == "half a thought, and its end"
+
+
 def said(library: Library, run_id: str) -> tuple[str | None, tuple[str, ...]] | None:
     run = library.store.summary(run_id)
     return None if run is None else (run.name, run.tags)

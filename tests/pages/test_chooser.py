@@ -64,6 +64,19 @@ def test_looking_inside_names_what_is_passed_over_and_why(open_page: OpenPage, f
     assert next(metric.value for metric in app.metric if metric.label == "Images") == "2"
 
 
+def test_what_is_looked_into_stays_open_when_the_page_is_drawn_anew_and_is_closed_on_another_one(
+    open_page: OpenPage, folder: Path
+) -> None:
+    app = open_page("run", {"dataset": str(folder)})
+    press(app, "Look inside")
+
+    assert "Images" in [metric.label for metric in app.run().metric]
+
+    app.switch_page("pages/history.py").run()
+    assert not app.metric
+    assert not app.switch_page("pages/run.py").run().metric
+
+
 def test_looking_inside_nothing_says_why(open_page: OpenPage, tmp_path: Path) -> None:
     app = open_page("run", {"dataset": str(tmp_path / "gone")})
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import seed
 from conftest import OpenPage, words
 from streamlit.testing.v1 import AppTest
+from test_run import press
 
 from inference.results import Progress
 from inference.store import Store
-from pages.ui import state
+from pages.ui import header, state
 from pages.ui.format import literal
 from pages.ui.state import Pace
 
@@ -25,6 +27,25 @@ def test_without_runs_a_ready_engine_is_idle(open_page: OpenPage, store: Store) 
     app = open_page("history")
     assert ":gray[idle]" in words(app)
     assert "live run" not in links(app)
+
+
+def test_no_click_is_lost_when_runs_come_and_go_while_the_page_is_drawn(
+    open_page: OpenPage, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed.engine(store)
+    app = open_page("run")
+    look, others = header._look, []
+
+    def busy_look() -> object:
+        """Whenever somebody looks, another run has come."""
+        others.extend(store.enqueue([seed.NAIVE]))
+        return look()
+
+    monkeypatch.setattr(header, "_look", busy_look)
+    press(app, "Run actor")
+
+    (run,) = [run for run in store.active() if run.id not in others]
+    assert run.config.strategy == "actor"
 
 
 def test_an_engine_that_died_is_not_called_idle(open_page: OpenPage, store: Store) -> None:

@@ -256,6 +256,21 @@ def test_name_note_tags_and_star_of_one_run_are_edited(open_page: OpenPage, stor
     assert run is not None
     assert (run.name, run.note, run.tags, run.favourite) == ("Good one", "# no heading", ("known",), True)
     assert not app.exception
+    assert not app.text_area
+
+
+def test_what_is_being_said_of_a_run_stays_when_the_page_is_drawn_anew(open_page: OpenPage, store: Store) -> None:
+    run_id = seed.finished(store)
+    app = select(open_page("history"), 0)
+    app.button(key="describe").click().run()
+    app.text_area(key=f"note-of-{run_id}").set_value("half a thought")
+    store.enqueue([seed.NAIVE])
+
+    app.run()
+
+    assert app.text_area(key=f"note-of-{run_id}").value == "half a thought"
+    app.button(key=f"save-{run_id}").click().run()
+    assert (store.summary(run_id) or seed).note == "half a thought"
 
 
 def test_several_runs_get_a_tag_and_lose_another(open_page: OpenPage, store: Store, kept: History) -> None:
@@ -279,6 +294,7 @@ def test_too_many_tags_are_given_to_no_run(open_page: OpenPage, store: Store, ke
     app.multiselect(key="tags-added").set_value(["more"])
     app.button(key="save-tags").click().run()
     assert not app.exception
+    assert any("20" in error.value for error in app.error)
     assert {run.id: run.tags for run in store.summaries()} == {first: full, second: ()}
 
 
@@ -432,11 +448,11 @@ def test_ten_thousand_runs_are_found_and_sorted_within_a_moment(store: Store, ke
             f" FROM runs, many WHERE id = ?",
             (run_id,),
         )
-    began = time.perf_counter()
+    began = time.process_time()  # what other processes do meanwhile does not count
     found = kept.find(Wanted(words="TRY 777 digits", sort="peak_worker_memory_bytes"), limit=50)
     kept.count(Wanted(words="try 777"))
     kept.facets()
-    took_s = time.perf_counter() - began
+    took_s = time.process_time() - began
     assert {run.name for run in found} == {
         "try 777",
         *(f"try {n}777" for n in range(1, 10)),

@@ -42,17 +42,6 @@ def opened(open_page: OpenPage, query: dict[str, str] | None = None) -> AppTest:
     return app
 
 
-def uploaded(app: AppTest, name: str, data: bytes, kind: str) -> None:
-    """Have a file in the open dialog, which AppTest draws only when it is opened."""
-    app.file_uploader[0].upload(name, data, kind)
-    press(app, "Upload images")
-
-
-def problem(app: AppTest) -> str:
-    """What the dialog says next; AppTest itself draws a dialog only in the run that opens it."""
-    return str(app.session_state["_kept_upload problem"])
-
-
 def chosen(app: AppTest) -> str:
     return app.get_by_key("dataset").value
 
@@ -66,7 +55,7 @@ def test_the_limits_are_told_before_anything_is_uploaded(open_page: OpenPage) ->
 
 def test_what_is_kept_is_chosen_and_no_longer_held_in_memory(open_page: OpenPage, store: Store) -> None:
     app = opened(open_page)
-    uploaded(app, "my cat.png", png(), "image/png")
+    app.file_uploader[0].upload("my cat.png", png(), "image/png").run()
 
     press(app, "Use these images")
 
@@ -74,17 +63,19 @@ def test_what_is_kept_is_chosen_and_no_longer_held_in_memory(open_page: OpenPage
     assert chosen(app) == dataset
     assert (Path(dataset).parent / "00001-my-cat.png").read_bytes() == png()
     assert any("1 image uploaded and chosen" in toast.value for toast in app.toast)
+    assert not app.file_uploader
     press(app, "Upload images")
     assert app.file_uploader[0].value == []
 
 
 def test_what_is_refused_can_be_mended_and_leaves_the_choice_as_it_was(open_page: OpenPage, store: Store) -> None:
     app = opened(open_page)
-    uploaded(app, "odd.zip", b"no zip", "application/zip")
+    assert app.button(key="use").disabled
+    app.file_uploader[0].upload("odd.zip", b"no zip", "application/zip").run()
 
     press(app, "Use these images")
 
-    assert "cannot be unpacked" in problem(app)
+    assert any("cannot be unpacked" in error.value for error in app.error)
     assert chosen(app) == "digits"
     assert uploads.datasets(store.home) == ()
 
@@ -94,13 +85,12 @@ def test_more_than_an_upload_may_hold_is_let_go_of_at_once(
 ) -> None:
     monkeypatch.setattr(uploads, "MAX_TOTAL_BYTES", 100)
     app = opened(open_page)
-    app.file_uploader[0].upload("cat.png", png() * 10, "image/png")
 
-    app.run()
+    app.file_uploader[0].upload("cat.png", png() * 10, "image/png").run()
 
-    assert "That is too much at once" in problem(app)
-    press(app, "Upload images")
+    assert any("That is too much at once" in error.value for error in app.error)
     assert app.file_uploader[0].value == []
+    assert app.button(key="use").disabled
 
 
 def test_an_upload_is_called_by_when_it_came_and_its_images(open_page: OpenPage, store: Store) -> None:
