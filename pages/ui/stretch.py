@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -15,20 +15,26 @@ from pages.ui.lines import BRUSH
 FROM, TO = "from", "to"
 """Parameters of the address, in seconds since the run began."""
 
-_SLIDER = "stretch-slider"
-_MEMORY = "brush"
-
 Stretch = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Brush:
-    """What the chart that is drawn on must show."""
+class Control:
+    """A chart or a slider that shows the stretch, and on which it is chosen."""
 
-    key: str
-    """Of the chart. It stays while a person draws, and is new when the stretch came from elsewhere."""
-    chosen: Stretch | None
-    """Where its selection lies at first."""
+    name: str
+    number: int
+    of: object
+    """What runs it is about."""
+    at_first: Stretch | None
+    """What it showed when it was made."""
+    now: Stretch | None
+    """What a person has made of that."""
+
+    @property
+    def key(self) -> str:
+        """Of the widget."""
+        return f"{self.name}-{self.number}"
 
 
 def asked(until_s: float) -> tuple[Stretch | None, str | None]:
@@ -73,25 +79,35 @@ def _decimal(value: float) -> float:
     return round(value, 6)
 
 
-def brush(chosen: Stretch | None, of: object) -> Brush:
-    """How the chart of these runs must be drawn, so that its selection is the stretch that is chosen.
+def control(name: str, chosen: Stretch | None, of: object) -> Control:
+    """The control of this name for these runs, so that it shows the stretch that is chosen.
 
-    A person who draws sees the selection already: the chart must not be made anew under the pointer. Where the
-    stretch came from the slider, a button or the address, a new chart begins with it.
+    A person who moves it sees the stretch already: it must not be made anew under the pointer. Where the stretch came
+    from elsewhere, a new one begins with it. To set the one that is there would not do: what a browser sends while
+    the news are on their way to it still has the old stretch, as if a person had chosen that again.
     """
-    number, base, now, runs = state.remembered(_MEMORY) or (0, None, None, None)
-    if runs != of or now != chosen:
-        number, base = number + 1, chosen
-        state.remember(_MEMORY, (number, base, chosen, of))
-    return Brush(key=f"compare-lines-{number}", chosen=base)
+    known: Control | None = state.remembered(name)
+    if known is not None and (known.of, known.now) == (of, chosen):
+        forgotten = known.now != known.at_first and state.value(known.key) is None  # it was not drawn for a while
+        if not forgotten:
+            return known
+    number = 0 if known is None else known.number + 1
+    made = Control(name=name, number=number, of=of, at_first=chosen, now=chosen)
+    state.remember(name, made)
+    return made
 
 
-def drawn(key: str, until_s: float) -> None:
-    """Keep what was just drawn on the chart with this key; the chart's callback."""
-    chosen = selected(state.value(key), until_s)
-    number, base, _, runs = state.remembered(_MEMORY) or (0, None, None, None)
-    state.remember(_MEMORY, (number, base, chosen, runs))
-    _keep(chosen)
+def _moved(control: Control, chosen: Stretch | None) -> None:
+    """Keep what a control was moved to; what is still heard of one that is gone does not count."""
+    known: Control | None = state.remembered(control.name)
+    if known is not None and known.key == control.key:
+        state.remember(control.name, replace(known, now=chosen))
+        _keep(chosen)
+
+
+def drawn(chart: Control, until_s: float) -> None:
+    """Keep what was just drawn on a chart; its callback."""
+    _moved(chart, selected(state.value(chart.key), until_s))
 
 
 def selected(found: Mapping[str, Any] | None, until_s: float) -> Stretch | None:
@@ -102,21 +118,21 @@ def selected(found: Mapping[str, Any] | None, until_s: float) -> Stretch | None:
     return _whole_steps((min(ends), max(ends)), until_s)
 
 
-def draw_slider(chosen: Stretch | None, until_s: float) -> None:
+def draw_slider(chosen: Stretch | None, until_s: float, of: object) -> None:
     """The same choice by keyboard, with a button that ends it."""
     step = step_of(until_s)
     whole = (0.0, _decimal(math.ceil(until_s / step) * step))
-    if state.value(_SLIDER) != (chosen or whole):
-        state.assign({_SLIDER: chosen or whole})
+    slider = control("stretch-slider", chosen, of)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.slider(
             "Stretch of time (seconds since the run began)",
             *whole,
-            key=_SLIDER,
+            slider.at_first or whole,
+            key=slider.key,
             step=step,
             format="%g",
             on_change=_slid,
-            args=(until_s,),
+            args=(slider, until_s),
             help="Also by dragging over the chart. What follows shows only this stretch; the address keeps it.",
         )
         st.button(
@@ -129,8 +145,8 @@ def draw_slider(chosen: Stretch | None, until_s: float) -> None:
         )
 
 
-def _slid(until_s: float) -> None:
-    _keep(_whole_steps(state.value(_SLIDER), until_s))
+def _slid(slider: Control, until_s: float) -> None:
+    _moved(slider, _whole_steps(state.value(slider.key), until_s))
 
 
 def _keep(chosen: Stretch | None) -> None:

@@ -36,27 +36,27 @@ def draw(store: Store, found: Comparison) -> None:
     chosen, remark = stretch.asked(found.until_s)
     if remark:
         st.warning(format.literal(remark), icon=":material/link_off:")
-    draw_lines(found, chosen)
-    stretch.draw_slider(chosen, found.until_s)
+    of = (tuple(found.against), found.arms[0].label)
+    draw_lines(found, chosen, of)
+    stretch.draw_slider(chosen, found.until_s, of)
     for arm in draw_choice_of_arms(found.arms):
         draw_workers(found, arm, chosen)
     if chosen is not None:
         excerpt.draw(store, found, chosen)
 
 
-def draw_lines(found: Comparison, chosen: Stretch | None) -> None:
+def draw_lines(found: Comparison, chosen: Stretch | None, of: object) -> None:
     """Images/s or images so far, over all of the time; a stretch can be drawn on it."""
     what = kept.choice_of_one("Over time", SHOWN, "show", label_visible=False)
-    brush = stretch.brush(chosen, (tuple(found.against), found.arms[0].label))
-    at_first = brush.chosen or ()
+    chart = stretch.control(f"compare-{what}", chosen, of)
+    at_first = chart.at_first or ()
     if what == "images":
         figure = cumulative_chart(found.totals, strategies=found.strategies, until_s=found.until_s, brush=at_first)
     else:
         figure = throughput_chart(
             found.rates, strategies=found.strategies, limit=found.limit, until_s=found.until_s, brush=at_first
         )
-    key = f"{brush.key}-{what}"
-    widgets.show(figure, key=key, on_select=lambda: stretch.drawn(key, found.until_s))
+    widgets.show(figure, key=chart.key, on_select=lambda: stretch.drawn(chart, found.until_s))
 
 
 def draw_choice_of_arms(arms: Sequence[Arm]) -> Sequence[Arm]:

@@ -453,12 +453,16 @@ def test_images_so_far_can_be_shown_in_place_of_images_per_second(open_page: Ope
     assert '"images so far"' in drawn(open_page("compare", {"runs": ",".join(three), "show": "images"}))
 
 
+def slider(app: AppTest) -> Any:
+    return next(slider for slider in app.slider if slider.label.startswith("Stretch of time"))
+
+
 def test_a_stretch_set_by_the_slider_is_in_the_address_and_narrows_what_follows(
     open_page: OpenPage, three: list[str]
 ) -> None:
     app = open_page("compare", {"runs": ",".join(three)})
     assert "under way in this stretch" not in said(app)
-    app.slider(key="stretch-slider").set_range(4.0, 5.0).run()
+    slider(app).set_range(4.0, 5.0).run()
     assert (app.query_params["from"], app.query_params["to"]) == ("4", "5")
     axes = [axis for chart in app.get("vega_lite_chart") if (axis := time_axis(json.loads(chart.proto.spec)))]
     assert [axis["scale"]["domain"] for axis in axes[1:]] == [[4.0, 5.0]] * 6
@@ -468,7 +472,7 @@ def test_a_stretch_set_by_the_slider_is_in_the_address_and_narrows_what_follows(
 
 def test_a_stretch_in_the_address_is_shown_and_can_be_ended(open_page: OpenPage, three: list[str]) -> None:
     app = open_page("compare", {"runs": ",".join(three), "from": "4", "to": "5"})
-    assert app.slider(key="stretch-slider").value == (4.0, 5.0)
+    assert slider(app).value == (4.0, 5.0)
     assert '"value": {"x": [4.0, 5.0]}' in drawn(app)
     next(button for button in app.button if button.label == "Show the whole run").click().run()
     assert "from" not in app.query_params
@@ -510,6 +514,25 @@ def test_the_images_of_a_stretch_are_counted_and_the_first_dozen_shown(open_page
     app = open_page("compare", {"runs": ",".join(ids), "from": "4", "to": "6", "answers": ids[1]})
     assert f"actor · {inside}" in app.button_group(key="kept-answers").options
     assert f"and {inside - 12} more images." in said(app)
+
+
+def test_what_is_heard_of_a_control_that_is_gone_changes_nothing() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from pages.ui import stretch
+
+        before = stretch.control("compare-x", (1.0, 2.0), "these runs")
+        now = stretch.control("compare-x", None, "these runs")
+        for chart in (before, now):
+            st.session_state[chart.key] = {"selection": {stretch.BRUSH: {"time_s": [1.0, 2.0]}}}
+        stretch.drawn(now if "now" in st.query_params else before, 10.0)
+
+    app = AppTest.from_function(page).run()
+    assert "from" not in app.query_params
+    app.query_params["now"] = "1"
+    app.run()
+    assert app.query_params["from"] == "1"
 
 
 def test_a_stretch_in_which_nothing_was_answered_says_so(open_page: OpenPage, three: list[str]) -> None:
