@@ -14,8 +14,6 @@ from inference.supervisor import Supervisor
 from tests.conftest import wait_until
 from tests.engine.conftest import Lab, lab, new_home, processes_of  # noqa: F401  # a fixture
 
-pytestmark = pytest.mark.alone
-
 ENDS_WITHIN_S = 120.0
 ROOM_BYTES = 3_500_000_000
 """More than an engine takes with a worker that is at rest, and less than the batch below does."""
@@ -51,6 +49,7 @@ def test_workers_that_die_each_time_fail_the_run_with_one_clear_cause(lab: Lab, 
     assert after.state == "finished"
 
 
+@pytest.mark.alone  # others would take the memory that is to run out, or lose theirs
 def test_workers_that_run_out_of_memory_each_time_fail_the_run_with_what_to_lower(
     tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
