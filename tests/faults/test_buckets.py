@@ -227,6 +227,7 @@ def page_server(tmp_path: Path, samples: Path, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("BATCHSCOPE_HOME", str(tmp_path / "home"))
         monkeypatch.setenv("BATCHSCOPE_NO_ENGINE", "1")
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.setattr("inference.remote.WAIT_S", 30.0)  # a busy machine is no slow bucket
         monkeypatch.setenv(folders.NAMED, str(tmp_path))  # or the page would set it, and nobody take it back
         yield server
 

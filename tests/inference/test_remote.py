@@ -13,6 +13,7 @@ from inference.bundled.samples import ensure_samples
 from inference.config import RunConfig
 from inference.errors import DataUnavailable
 from inference.fetches import Latest
+from inference.remote import WAIT_S
 from inference.store import Store
 from inference.thumbnails import picture
 from tests.conftest import wait_until
@@ -50,6 +51,13 @@ def home(tmp_path: Path) -> Path:
 
 def queued(home: Path, dataset: str) -> None:
     Store(home).enqueue([RunConfig(dataset=dataset)])
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no slow bucket: how long a page waits is the matter of one test alone."""
+    monkeypatch.setattr(remote, "WAIT_S", 30.0)
+    monkeypatch.setattr(remote, "PICTURE_WAIT_S", 30.0)
 
 
 @pytest.fixture
@@ -105,9 +113,10 @@ def test_what_nobody_has_run_or_chosen_here_is_not_fetched(tmp_path: Path, serve
     assert picture(home, PICTURES, MANY[0]) is not None
 
 
-def test_a_page_waits_three_seconds_for_a_silent_bucket_and_the_next_ones_do_not(
-    home: Path, server: Unreliable
+def test_a_page_waits_a_moment_for_a_silent_bucket_and_the_next_ones_do_not(
+    home: Path, server: Unreliable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(remote, "WAIT_S", WAIT_S)
     server.let("", SILENT)
     start = monotonic()
     first = shown(home, PICTURES, MANY)
@@ -117,8 +126,8 @@ def test_a_page_waits_three_seconds_for_a_silent_bucket_and_the_next_ones_do_not
     all_s = monotonic() - start
 
     assert not any(first)
-    assert first_s < remote.WAIT_S + 1.5
-    assert all_s - first_s < 1.5
+    assert first_s < 2 * WAIT_S
+    assert all_s - first_s < WAIT_S
     assert len(server.requests) <= 8
     assert catalog.why_no_picture(PICTURES, MANY[0], home) == "It is still on its way from its bucket."
 
