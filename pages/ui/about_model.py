@@ -24,8 +24,6 @@ from pages.ui.widgets import Card
 KEPT_S = 60
 """A folder may change: what was found in it is true for a minute."""
 POLL_S = 0.5
-OPEN = "about model"
-"""The dialog's name."""
 LISTED = 12
 WAITING = "…"
 
@@ -40,15 +38,7 @@ SEEN = "Pixels after resizing and cropping, width × height"
 
 def button(model: str) -> None:
     """A button that opens the card of a model, and those of the others that make an ensemble with it."""
-    st.button(
-        "About this model",
-        key="about-model",
-        type="tertiary",
-        icon=":material/info:",
-        on_click=dialogs.open_,
-        args=(OPEN,),
-    )
-    if dialogs.is_open(OPEN):
+    if dialogs.button("About this model", "about-model", icon=":material/info:"):
         _show((model, *_members()))
 
 

@@ -19,22 +19,12 @@ from pages.ui.widgets import Card
 KEPT_S = 60
 """A folder may change: what was found in it is true for a minute."""
 LISTED = 12
-OPEN = "look inside"
-"""The dialog's name."""
 
 
 def about_dataset(dataset: str) -> None:
     """Buttons that open a data set and take an upload."""
     with st.container(horizontal=True, gap="small"):
-        st.button(
-            "Look inside",
-            key="look-inside",
-            type="tertiary",
-            icon=":material/visibility:",
-            on_click=dialogs.open_,
-            args=(OPEN,),
-        )
-        if dialogs.is_open(OPEN):
+        if dialogs.button("Look inside", "look-inside", icon=":material/visibility:"):
             _look_inside(dataset)
         uploading.button()
 

@@ -28,6 +28,12 @@ def open_(name: str, about: Any = None) -> None:
     state.remember(_OPEN, (name, about))
 
 
+def button(label: str, name: str, *, icon: str) -> bool:
+    """Draw a quiet button that opens a dialog, and say whether that dialog is to be drawn."""
+    st.button(label, key=f"open-{name}", type="tertiary", icon=icon, on_click=open_, args=(name,))
+    return is_open(name)
+
+
 def close() -> None:
     """Close the one that is open; a callback too."""
     state.remember(_OPEN, None)

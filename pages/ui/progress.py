@@ -48,6 +48,8 @@ def _live(comparison_id: str, name_of: NameOf, evidence: Callable[[Store, Sequen
     runs = store.comparison(comparison_id)
     if not any(run.active for run in runs):
         dialogs.redraw_page()
+        evidence(store, runs)  # a dialog is open: the answer comes when it is closed
+        return
     current = next((run for run in runs if run.state in ("running", "cancelling")), None)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(done_share(runs), text=format.literal(live_text(store, runs, current, name_of)))
