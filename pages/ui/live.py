@@ -177,7 +177,7 @@ def _is_whole(record: RunRecord, progress: Progress) -> bool:
 
 def _points(record: RunRecord, progress: Progress) -> list[tuple[float, float]]:
     """Images/s over time; where only the newest answers were read, timed from the first of them."""
-    if _is_whole(record, progress):
+    if _is_whole(record, progress) or not record.predictions:  # a run that has just ended shows none for a moment
         return throughput(record.predictions)
     first_s = min(prediction.done_s for prediction in record.predictions)
     return throughput([replace(answer, done_s=answer.done_s - first_s) for answer in record.predictions])

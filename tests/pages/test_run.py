@@ -218,6 +218,22 @@ def test_a_finished_run_leads_to_all_its_pictures_and_to_its_files(open_page: Op
     assert "share-csv" in [button.proto.id.split("-", 2)[-1] for button in app.get("download_button")]
 
 
+def test_a_live_run_whose_answers_cannot_be_read_at_this_moment_is_drawn_without_them(
+    open_page: OpenPage, store: Store
+) -> None:
+    seed.engine(store)
+    (run_id,) = store.enqueue([seed.ACTOR])
+    seed.start_next(store)
+    store.save_progress(
+        run_id, Progress(phase="classifying", images_done=40, images_total=100, elapsed_s=3.0, clock_started_at=1.0)
+    )
+
+    app = open_page("run", {"run": run_id})
+
+    assert not app.exception
+    assert "40" in words(app)
+
+
 def test_a_live_run_says_how_busy_the_machine_is(open_page: OpenPage, store: Store) -> None:
     store.enqueue([seed.ACTOR])
     run_id = seed.start_next(store)
